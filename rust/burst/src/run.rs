@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One burst from beginning to end.
+
+use std::{thread::sleep, time::Duration};
+
+use anyhow::{ensure, Context, Result};
+use nix::{errno::Errno, unistd::Uid};
+
+use crate::{
+    cli::Args,
+    crew::Crew,
+    gate::Gate,
+    module::{name_of, Unloaded},
+    report::{Facts, Report},
+    request::{Request, State},
+    vmalloc::Peak,
+};
+
+const SAMPLING: Duration = Duration::from_millis(2);
+
+/// Runs the burst. Whatever happens, nothing of it is left in the system.
+pub fn run(args: &Args) -> Result<Report> {
+    args.check()?;
+    ensure!(Uid::effective().is_root(), "loading modules needs root: run it as root");
+    let request = Request::new(args)?;
+    let mut gate = set_gate(args)?;
+    let _module = Unloaded::absent(&name_of(&args.file)?)?;
+
+    let mut crew = Crew::fork(args.requests, &request)?;
+    overtake_the_requests()?;
+    watch(&crew, State::Ready, || Ok(()))?;
+
+    let runs_before = gate.as_ref().map(Gate::runs).transpose()?;
+    let mut closed = gate.as_mut().filter(|_| args.gated);
+    if let Some(gate) = &mut closed {
+        gate.close()?;
+    }
+    let mut peak = Peak::start()?;
+    let released_ns = crew.release();
+    watch(&crew, State::Done, || {
+        peak.sample()?;
+        match closed.take_if(|_| crew.all_settled()) {
+            Some(gate) => gate.open(),
+            None => Ok(()),
+        }
+    })?;
+    let runs_after = gate.as_ref().map(Gate::runs).transpose()?;
+
+    let facts = Facts {
+        released_ns,
+        runs: runs_after.zip(runs_before).map(|(after, before)| after - before),
+        peak_vmalloc_kib: peak.kib(),
+        image_bytes: request.image_bytes,
+        syscall: args.syscall,
+        copies: args.copies,
+    };
+    Ok(Report::new(&crew.outcomes(), &facts))
+}
+
+fn set_gate(args: &Args) -> Result<Option<Gate>> {
+    let mut gate = Gate::find(args.gate.as_deref())?;
+    if args.wants_gate() {
+        let gate = gate
+            .as_mut()
+            .context("test_module_gate is not loaded: give --gate PATH of test_module_gate.ko")?;
+        if let Some(result) = args.result {
+            gate.set("result", result)?;
+        }
+        if let Some(hold_ms) = args.hold_ms {
+            gate.set("hold_ms", hold_ms)?;
+        }
+    }
+    Ok(gate)
+}
+
+/// Calls `each_time` regularly until all requests have reached `state`.
+fn watch(crew: &Crew, state: State, mut each_time: impl FnMut() -> Result<()>) -> Result<()> {
+    while !crew.all(state) {
+        each_time()?;
+        crew.check()?;
+        sleep(SAMPLING);
+    }
+    Ok(())
+}
+
+/// Makes this process run whenever it wants to, however many requests are busy.
+fn overtake_the_requests() -> Result<()> {
+    let lowest = libc::sched_param { sched_priority: 1 };
+    // SAFETY: `lowest` is valid for the duration of the call.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &lowest) };
+    Errno::result(result).context("no real-time priority for the measuring process")?;
+    Ok(())
+}
