@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Error numbers.
+
+use std::{convert::Infallible, num::NonZeroI32};
+
+use crate::{ffi::c_int, memory::AllocError};
+
+/// A negative error number of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error(NonZeroI32);
+
+/// A result whose error is a number of the kernel.
+pub type Result<T = (), E = Error> = core::result::Result<T, E>;
+
+impl Error {
+    /// The negative number.
+    pub fn to_errno(self) -> c_int {
+        self.0.get()
+    }
+}
+
+impl From<AllocError> for Error {
+    fn from(_: AllocError) -> Self {
+        code::ENOMEM
+    }
+}
+
+impl From<Infallible> for Error {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// What a function of C returned, as a result.
+pub fn to_result(ret: c_int) -> Result {
+    match NonZeroI32::new(ret.min(0)) {
+        Some(errno) => Err(Error(errno)),
+        None => Ok(()),
+    }
+}
+
+/// The numbers by name.
+pub mod code {
+    use super::Error;
+
+    macro_rules! codes {
+        ($($name:ident = $number:literal, $what:literal;)*) => {$(
+            #[doc = $what]
+            pub const $name: Error = Error(core::num::NonZeroI32::new(-$number).unwrap());
+        )*};
+    }
+
+    codes! {
+        EINTR = 4, "Interrupted system call.";
+        ENOMEM = 12, "Out of memory.";
+        EBUSY = 16, "Device or resource busy.";
+        EEXIST = 17, "File exists.";
+        ENODEV = 19, "No such device.";
+        EINVAL = 22, "Invalid argument.";
+        EINPROGRESS = 115, "Operation now in progress.";
+        ERESTARTSYS = 512, "Restart the system call.";
+    }
+}

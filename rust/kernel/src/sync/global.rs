@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Global locks.
+
+use std::{
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    ptr,
+    sync::atomic::{AtomicPtr, Ordering::Relaxed},
+};
+
+use crate::{
+    backend::{Mutex, MutexGuard},
+    machine::at_shutdown,
+    task,
+};
+
+/// What a global lock protects.
+pub trait GlobalLockBackend: Sync + 'static {
+    /// The type of it.
+    type Item: Send + 'static;
+    /// How it begins.
+    fn initial() -> Self::Item;
+}
+
+/// A global lock.
+pub struct GlobalLock<B: GlobalLockBackend> {
+    /// Null before it is initialized: each machine has a lock of its own.
+    lock: AtomicPtr<Mutex<B::Item>>,
+    backend: PhantomData<B>,
+}
+
+impl<B: GlobalLockBackend> GlobalLock<B> {
+    /// A lock that is not initialized.
+    #[expect(clippy::new_without_default, reason = "not to be used but by the macro")]
+    pub const fn new() -> Self {
+        Self { lock: AtomicPtr::new(ptr::null_mut()), backend: PhantomData }
+    }
+
+    /// Initializes the lock for the machine that runs.
+    ///
+    /// # Safety
+    ///
+    /// Must be called once on a machine.
+    pub unsafe fn init(&'static self) {
+        self.lock.store(Box::into_raw(Box::new(Mutex::new(B::initial()))), Relaxed);
+        at_shutdown(|| {
+            let lock = self.lock.swap(ptr::null_mut(), Relaxed);
+            // SAFETY: It was made above, and nothing runs any more.
+            drop(unsafe { Box::from_raw(lock) });
+        });
+    }
+
+    /// Takes the lock.
+    pub fn lock(&'static self) -> GlobalGuard<B> {
+        task::current().might_sleep();
+        // SAFETY: It is null, or was made above and is freed when nothing runs any more.
+        let lock = unsafe { self.lock.load(Relaxed).as_ref() }.expect("used before init()");
+        let guard = lock.lock().unwrap();
+        task::current().locked();
+        GlobalGuard { guard }
+    }
+}
+
+/// A global lock that is held.
+pub struct GlobalGuard<B: GlobalLockBackend> {
+    guard: MutexGuard<'static, B::Item>,
+}
+
+impl<B: GlobalLockBackend> Deref for GlobalGuard<B> {
+    type Target = B::Item;
+
+    fn deref(&self) -> &B::Item {
+        &self.guard
+    }
+}
+
+impl<B: GlobalLockBackend> DerefMut for GlobalGuard<B> {
+    fn deref_mut(&mut self) -> &mut B::Item {
+        &mut self.guard
+    }
+}
+
+impl<B: GlobalLockBackend> Drop for GlobalGuard<B> {
+    fn drop(&mut self) {
+        task::current().unlocked();
+    }
+}
+
+/// Defines a global lock.
+#[macro_export]
+macro_rules! global_lock {
+    (unsafe(uninit) static $name:ident: Mutex<$item:ty> = $initial:expr;) => {
+        #[expect(non_camel_case_types, reason = "a type beside the static of that name")]
+        enum $name {}
+
+        impl $crate::sync::global::GlobalLockBackend for $name {
+            type Item = $item;
+
+            fn initial() -> $item {
+                $initial
+            }
+        }
+
+        static $name: $crate::sync::global::GlobalLock<$name> =
+            $crate::sync::global::GlobalLock::new();
+    };
+}

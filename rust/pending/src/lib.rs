@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `kernel/module/pending.rs` of the series, unchanged, over the stand-in `kernel` crate.
+
+#[rustfmt::skip]
+pub mod pending;
