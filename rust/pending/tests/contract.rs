@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The contract of the interface, row by row: what a request finds, and what it returns.
+//!
+//! That nothing is left behind, no memory and no warning, is checked at the end of each test.
+
+use std::ffi::CStr;
+
+use kernel::{
+    machine, memory,
+    modules::{Module, COMING, GOING, LIVE, UNFORMED},
+    task::{self, Spawned},
+};
+use pending::loader::{claim, explore, load, unload, Claim, Owner, Waiter};
+
+const NAME: &CStr = c"module";
+
+const EEXIST: i32 = -17;
+const EBUSY: i32 = -16;
+const ENOMEM: i32 = -12;
+const ERESTARTSYS: i32 = -512;
+
+fn own(name: &CStr) -> Owner {
+    match claim(name) {
+        Claim::Owned(owner) => owner,
+        other => panic!("{name:?} is not free: {other:?}"),
+    }
+}
+
+fn join(name: &CStr) -> Waiter {
+    match claim(name) {
+        Claim::Joined(waiter) => waiter,
+        other => panic!("{name:?} is not pending: {other:?}"),
+    }
+}
+
+fn refusal(name: &CStr) -> i32 {
+    match claim(name) {
+        Claim::Refused(error) => error,
+        other => panic!("{name:?} is not refused: {other:?}"),
+    }
+}
+
+/// A duplicate that has joined and sleeps.
+fn sleeper(name: &CStr) -> Spawned<i32> {
+    let waiter = join(name);
+    let task = task::spawn(move || waiter.wait());
+    task.wait_until_asleep();
+    task
+}
+
+#[test]
+fn a_free_name_is_owned_until_the_owner_finishes() {
+    explore(|| {
+        let owner = own(NAME);
+        assert!(memory::in_use() > 0);
+        owner.finish(0);
+        assert_eq!(memory::in_use(), 0);
+        own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn a_duplicate_of_a_load_that_succeeds_gets_eexist() {
+    explore(|| {
+        let owner = own(NAME);
+        let duplicates = [sleeper(NAME), sleeper(NAME)];
+        owner.finish(0);
+        assert_eq!(duplicates.map(Spawned::join), [EEXIST; 2]);
+    });
+}
+
+#[test]
+fn a_duplicate_of_a_load_that_fails_for_any_reason_gets_ebusy() {
+    for error in [-1, -12, -19, EEXIST, EBUSY, -512] {
+        explore(move || {
+            let owner = own(NAME);
+            let duplicates = [sleeper(NAME), sleeper(NAME)];
+            owner.finish(error);
+            assert_eq!(duplicates.map(Spawned::join), [EBUSY; 2], "{error}");
+        });
+    }
+}
+
+#[test]
+fn a_duplicate_that_comes_late_to_its_sleep_gets_the_outcome() {
+    explore(|| {
+        for (outcome, result) in [(0, EEXIST), (-19, EBUSY)] {
+            let owner = own(NAME);
+            let waiter = join(NAME);
+            owner.finish(outcome);
+            assert_eq!(waiter.wait(), result);
+        }
+    });
+}
+
+#[test]
+fn a_signal_ends_the_wait_and_disturbs_nobody() {
+    explore(|| {
+        let owner = own(NAME);
+        let [killed, other] = [sleeper(NAME), sleeper(NAME)];
+        killed.signal();
+        assert_eq!(killed.join(), ERESTARTSYS);
+        let late = join(NAME);
+        assert!(late.has_joined(&owner), "the owner is not pending any more");
+        owner.finish(0);
+        assert_eq!(late.wait(), EEXIST);
+        assert_eq!(other.join(), EEXIST);
+    });
+}
+
+#[test]
+fn the_last_duplicate_frees_the_entry() {
+    explore(|| {
+        let owner = own(NAME);
+        let waiter = join(NAME);
+        owner.finish(0);
+        assert!(memory::in_use() > 0, "freed under the duplicate");
+        waiter.wait();
+        assert_eq!(memory::in_use(), 0);
+    });
+}
+
+#[test]
+fn the_module_list_decides_when_no_load_is_pending() {
+    for (state, result, warnings) in
+        [(LIVE, EEXIST, 0), (GOING, EBUSY, 0), (UNFORMED, EBUSY, 0), (COMING, EBUSY, 1)]
+    {
+        explore(move || {
+            let module = Module::add(NAME, state);
+            assert_eq!(refusal(NAME), result, "state {state}");
+            assert_eq!(machine::take_warnings(), warnings, "state {state}");
+            module.free();
+        });
+    }
+}
+
+#[test]
+fn a_pending_load_goes_before_the_state_of_its_module() {
+    for state in [LIVE, GOING, UNFORMED, COMING] {
+        explore(move || {
+            let owner = own(NAME);
+            let module = Module::add(NAME, state);
+            let waiter = join(NAME);
+            module.free();
+            owner.finish(-19);
+            assert_eq!(waiter.wait(), EBUSY);
+        });
+    }
+}
+
+#[test]
+fn after_a_failure_or_a_removal_the_name_is_free() {
+    explore(|| {
+        assert_eq!(load(NAME, || -19), -19);
+        own(NAME).finish(-19);
+        let module = Module::add(NAME, LIVE);
+        assert_eq!(load(NAME, || unreachable!()), EEXIST);
+        unload(module);
+        own(NAME).finish(-19);
+    });
+}
+
+#[test]
+fn names_are_compared_as_a_whole() {
+    explore(|| {
+        let owners = [c"module", c"modul", c"module2", c"", c"x"].map(own);
+        let _live = Module::add(c"live", LIVE);
+        own(c"live2").finish(0);
+        own(c"liv").finish(0);
+        let waiter = join(c"modul");
+        assert!(waiter.has_joined(&owners[1]));
+        for owner in owners {
+            owner.finish(-19);
+        }
+        assert_eq!(waiter.wait(), EBUSY);
+    });
+}
+
+#[test]
+fn without_memory_nothing_is_left_behind() {
+    explore(|| {
+        let owner = own(NAME);
+        let allocations = memory::in_use();
+        assert!(allocations > 0);
+        owner.finish(0);
+        for enough_for in 0..allocations {
+            memory::limit(enough_for);
+            assert_eq!(refusal(NAME), ENOMEM);
+            assert_eq!(memory::in_use(), 0);
+        }
+        memory::limit(allocations);
+        own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn a_duplicate_needs_no_memory() {
+    explore(|| {
+        let owner = own(NAME);
+        memory::limit(0);
+        let waiter = join(NAME);
+        owner.finish(0);
+        assert_eq!(waiter.wait(), EEXIST);
+    });
+}
+
+#[test]
+fn a_refusal_by_the_module_list_needs_no_memory() {
+    explore(|| {
+        memory::limit(0);
+        let module = Module::add(NAME, LIVE);
+        assert_eq!(refusal(NAME), EEXIST);
+        module.free();
+    });
+}
+
+#[test]
+fn only_the_waiters_of_a_load_are_woken_and_each_once() {
+    explore(|| {
+        let [one, other] = [own(c"one"), own(c"other")];
+        let [of_one, of_other] = [sleeper(c"one"), sleeper(c"other")];
+        other.finish(-19);
+        assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (0, 1));
+        one.finish(0);
+        assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (1, 1));
+        assert_eq!((of_one.join(), of_other.join()), (EEXIST, EBUSY));
+    });
+}
