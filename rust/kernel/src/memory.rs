@@ -45,7 +45,7 @@ impl Account {
 }
 
 /// One allocation, in use until it is dropped.
-pub(crate) struct Allocation;
+pub(crate) struct Allocation(&'static Account);
 
 impl Allocation {
     pub(crate) fn new(_flags: Flags) -> Result<Self, AllocError> {
@@ -56,12 +56,12 @@ impl Allocation {
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
             .map_err(|_| AllocError)?;
         account.in_use.fetch_add(1, Relaxed);
-        Ok(Self)
+        Ok(Self(account))
     }
 }
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        machine().memory.in_use.fetch_sub(1, Relaxed);
+        self.0.in_use.fetch_sub(1, Relaxed);
     }
 }

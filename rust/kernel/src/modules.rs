@@ -27,7 +27,7 @@ const POISON: module_state = 0x6b6b_6b6b;
 pub(crate) struct Modules(Mutex<Vec<Module>>);
 
 /// A module on the list.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub struct Module(*mut module);
 
 // SAFETY: All access is through raw pointers that stay valid until the machine is shut down.

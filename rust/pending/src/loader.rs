@@ -62,6 +62,11 @@ pub fn claim(name: &CStr) -> Claim {
 }
 
 impl Owner {
+    /// Tells this load from all others.
+    pub fn id(&self) -> usize {
+        self.0.addr()
+    }
+
     /// Ends the ownership.
     pub fn finish(self, ret: i32) {
         // SAFETY: The entry comes from a claim that returned 0, and is not used again.
@@ -76,34 +81,40 @@ impl Waiter {
         unsafe { mod_pending_wait(self.0) }
     }
 
-    /// Whether the load that was joined is that of `owner`.
-    pub fn has_joined(&self, owner: &Owner) -> bool {
-        self.0 == owner.0
+    /// Tells the load that was joined from all others.
+    pub fn id(&self) -> usize {
+        self.0.addr()
     }
 }
 
 /// Loads a module, as `load_module()` does: all states of the module lie within the ownership.
 pub fn load(name: &CStr, init: impl FnOnce() -> i32) -> i32 {
     match claim(name) {
-        Claim::Owned(owner) => load_owned(owner, name, init),
+        Claim::Owned(owner) => {
+            let ret = bring_up(name, init).map_or_else(|error| error, |_live| 0);
+            owner.finish(ret);
+            ret
+        }
         Claim::Joined(waiter) => waiter.wait(),
         Claim::Refused(error) => error,
     }
 }
 
-/// Loads the module of an owner.
-pub fn load_owned(owner: Owner, name: &CStr, init: impl FnOnce() -> i32) -> i32 {
+/// Takes the module of an owner through its states, until it is live or gone.
+pub fn bring_up(name: &CStr, init: impl FnOnce() -> i32) -> Result<Module, i32> {
     assert_eq!(modules::count(name), 0, "an owner finds a module of its name");
     let module = Module::add(name, UNFORMED);
     module.set_state(COMING);
-    let ret = init();
-    if ret == 0 {
-        module.set_state(LIVE);
-    } else {
-        unload(module);
+    match init() {
+        0 => {
+            module.set_state(LIVE);
+            Ok(module)
+        }
+        error => {
+            unload(module);
+            Err(error)
+        }
     }
-    owner.finish(ret);
-    ret
 }
 
 /// Removes a module, as `delete_module()` does, and `do_init_module()` on failure.

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A large cast under random schedules: run with `--features shuttle`.
+//!
+//! `SHUTTLE_SCHEDULES` says how many. A failure prints its schedule; with that in `SHUTTLE_REPLAY`
+//! it happens again.
+
+#![cfg(not(feature = "loom"))] // Too large: loom has five threads at most.
+
+use std::{
+    collections::HashMap,
+    ffi::CStr,
+    sync::{Arc, Mutex},
+};
+
+use kernel::{
+    modules::Module,
+    task::{self, Spawned},
+};
+use pending::loader::{bring_up, claim, explore, unload, Claim, Owner, Waiter};
+
+const NAMES: [&CStr; 3] = [c"a", c"b", c"c"];
+const TASKS: usize = 12;
+const ROUNDS: usize = 3;
+
+const EBUSY: i32 = -16;
+const EEXIST: i32 = -17;
+const ENODEV: i32 = -19;
+const ERESTARTSYS: i32 = -512;
+
+/// What all tasks know. It is no part of the machine, so that it orders nothing there.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Entries>>);
+
+#[derive(Default)]
+struct Entries {
+    owners: HashMap<&'static CStr, usize>,
+    outcomes: HashMap<usize, i32>,
+    live: HashMap<&'static CStr, Module>,
+}
+
+impl Log {
+    fn write<T>(&self, entry: impl FnOnce(&mut Entries) -> T) -> T {
+        entry(&mut self.0.lock().unwrap())
+    }
+
+    fn request(&self, name: &'static CStr, ret: i32) {
+        match claim(name) {
+            Claim::Owned(owner) => self.load(owner, name, ret),
+            Claim::Joined(waiter) => self.wait(waiter),
+            Claim::Refused(error) => assert!([EEXIST, EBUSY].contains(&error), "{error}"),
+        }
+    }
+
+    fn load(&self, owner: Owner, name: &'static CStr, ret: i32) {
+        let other = self.write(|log| log.owners.insert(name, owner.id()));
+        assert_eq!(other, None, "{name:?} has two owners");
+        let module = bring_up(name, || ret);
+        self.write(|log| {
+            log.owners.remove(name);
+            log.outcomes.insert(owner.id(), ret);
+            log.live.extend(module.ok().map(|module| (name, module)));
+        });
+        owner.finish(ret);
+    }
+
+    fn wait(&self, waiter: Waiter) {
+        let id = waiter.id();
+        let result = waiter.wait();
+        let outcome = self.write(|log| log.outcomes.get(&id).copied());
+        match (result, outcome) {
+            (ERESTARTSYS, _) | (EEXIST, Some(0)) | (EBUSY, Some(ENODEV)) => {}
+            _ => panic!("{result} from a load that ended with {outcome:?}"),
+        }
+    }
+
+    fn remove(&self, name: &CStr) {
+        if let Some(module) = self.write(|log| log.live.remove(name)) {
+            unload(module);
+        }
+    }
+}
+
+#[test]
+fn everything_at_once() {
+    explore(|| {
+        let log = Log::default();
+        let tasks = [(); TASKS].map(|()| log.clone());
+        let mut number = 0;
+        let tasks = tasks.map(|log| {
+            number += 1;
+            task::spawn(move || {
+                for round in number..number + ROUNDS {
+                    let name = NAMES[round % NAMES.len()];
+                    match round % 4 {
+                        0 => log.remove(name),
+                        1 => log.request(name, 0),
+                        _ => log.request(name, ENODEV),
+                    }
+                }
+            })
+        });
+        tasks.iter().step_by(5).for_each(Spawned::signal);
+        for task in tasks {
+            task.join();
+        }
+    });
+}

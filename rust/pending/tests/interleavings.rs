@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Small casts under every interleaving: run with `--features loom`.
+//!
+//! Each model says beside it how many interleavings with up to 4 preemptions there are. With
+//! another backend, they are tests of some interleavings. The machine checks what is to hold in
+//! all of them: nothing is left in use, no task sleeps for ever or with a lock held.
+
+use std::{
+    ffi::CStr,
+    sync::{
+        atomic::{AtomicUsize, Ordering::Relaxed},
+        Arc,
+    },
+};
+
+use kernel::{
+    memory,
+    modules::{Module, LIVE},
+    task::{self, Spawned},
+};
+use pending::loader::{bring_up, claim, explore, load, unload, Claim, Owner};
+
+const NAME: &CStr = c"module";
+const OTHER: &CStr = c"other";
+
+const ENOMEM: i32 = -12;
+const EBUSY: i32 = -16;
+const EEXIST: i32 = -17;
+const ENODEV: i32 = -19;
+const ERESTARTSYS: i32 = -512;
+
+/// Counts runs of an init.
+#[derive(Clone, Default)]
+struct Runs(Arc<AtomicUsize>);
+
+impl Runs {
+    /// A task that loads the module, whose init counts and returns `ret`.
+    fn loader(&self, name: &'static CStr, ret: i32) -> Spawned<i32> {
+        let runs = self.clone();
+        task::spawn(move || runs.load(name, ret))
+    }
+
+    fn load(&self, name: &CStr, ret: i32) -> i32 {
+        load(name, || self.init(ret))
+    }
+
+    fn init(&self, ret: i32) -> i32 {
+        self.0.fetch_add(1, Relaxed);
+        ret
+    }
+
+    fn get(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+fn own(name: &CStr) -> Owner {
+    match claim(name) {
+        Claim::Owned(owner) => owner,
+        other => panic!("{name:?} is not free: {other:?}"),
+    }
+}
+
+/// A task that waits for a load which it has joined.
+fn waiter(name: &CStr) -> Spawned<i32> {
+    match claim(name) {
+        Claim::Joined(waiter) => task::spawn(move || waiter.wait()),
+        other => panic!("{name:?} is not pending: {other:?}"),
+    }
+}
+
+fn sorted<const N: usize>(mut results: [i32; N]) -> [i32; N] {
+    results.sort_unstable();
+    results
+}
+
+#[test]
+fn one_of_three_loads_succeeds() {
+    explore(|| {
+        let runs = Runs::default();
+        let others = [runs.loader(NAME, 0), runs.loader(NAME, 0)];
+        let own = runs.load(NAME, 0);
+        let [a, b] = others.map(Spawned::join);
+        assert_eq!(sorted([own, a, b]), [EEXIST, EEXIST, 0]);
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+#[test]
+fn two_waiters_of_an_owner_that_succeeds() {
+    explore(|| {
+        let runs = Runs::default();
+        let owner = own(NAME);
+        let waiters = [runs.loader(NAME, 0), runs.loader(NAME, 0)];
+        bring_up(NAME, || runs.init(0)).expect("init succeeds");
+        owner.finish(0);
+        assert_eq!(waiters.map(Spawned::join), [EEXIST; 2]);
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+#[test]
+fn two_waiters_of_an_owner_that_fails() {
+    explore(|| {
+        let runs = Runs::default();
+        let owner = own(NAME);
+        let others = [runs.loader(NAME, ENODEV), runs.loader(NAME, ENODEV)];
+        bring_up(NAME, || runs.init(ENODEV)).expect_err("init fails");
+        owner.finish(ENODEV);
+        let results = others.map(Spawned::join);
+        assert!(results.iter().all(|result| [EBUSY, ENODEV].contains(result)), "{results:?}");
+        // Who is no waiter comes too late for that, and is an owner.
+        let late = results.iter().filter(|result| **result == ENODEV).count();
+        assert_eq!(runs.get(), 1 + late);
+    });
+}
+
+#[test]
+fn a_waiter_is_killed_at_any_point() {
+    explore(|| {
+        let owner = own(NAME);
+        let waiter = waiter(NAME);
+        let finisher = task::spawn(move || owner.finish(ENODEV));
+        waiter.signal();
+        let result = waiter.join();
+        assert!([EBUSY, ERESTARTSYS].contains(&result), "{result}");
+        finisher.join();
+    });
+}
+
+#[test]
+fn a_killed_waiter_leaves_the_other_asleep() {
+    explore(|| {
+        let owner = own(NAME);
+        let waiters = [(); 2].map(|()| waiter(NAME));
+        waiters[0].signal();
+        owner.finish(0);
+        let [killed, other] = waiters.map(Spawned::join);
+        assert!([EEXIST, ERESTARTSYS].contains(&killed), "{killed}");
+        assert_eq!(other, EEXIST);
+    });
+}
+
+#[test]
+fn waiters_of_a_failure_leave_while_the_next_load_succeeds() {
+    explore(|| {
+        let first = own(NAME);
+        let waiters = [(); 2].map(|()| waiter(NAME));
+        first.finish(ENODEV);
+        own(NAME).finish(0);
+        assert_eq!(waiters.map(Spawned::join), [EBUSY; 2]);
+    });
+}
+
+#[test]
+fn a_late_request_gets_the_outcome_of_the_load_that_it_joins() {
+    explore(|| {
+        let first = own(NAME);
+        let (failing, second) = (first.id(), Arc::new(AtomicUsize::new(0)));
+        let succeeding = second.clone();
+        let request = task::spawn(move || match claim(NAME) {
+            Claim::Joined(waiter) if waiter.id() == failing => assert_eq!(waiter.wait(), EBUSY),
+            Claim::Joined(waiter) => {
+                let joined = waiter.id();
+                assert_eq!(waiter.wait(), EEXIST);
+                assert_eq!(joined, second.load(Relaxed));
+            }
+            Claim::Owned(owner) => owner.finish(ENODEV),
+            Claim::Refused(error) => assert_eq!(error, EEXIST),
+        });
+        first.finish(ENODEV);
+        match claim(NAME) {
+            Claim::Owned(owner) => {
+                succeeding.store(owner.id(), Relaxed);
+                bring_up(NAME, || 0).expect("init succeeds");
+                owner.finish(0);
+            }
+            Claim::Joined(waiter) => assert_eq!(waiter.wait(), EBUSY),
+            Claim::Refused(error) => panic!("there is no module, but {error}"),
+        }
+        request.join();
+    });
+}
+
+#[test]
+fn two_names_side_by_side() {
+    explore(|| {
+        let [one, other] = [own(NAME), own(OTHER)];
+        let [of_one, of_other] = [NAME, OTHER].map(waiter);
+        one.finish(0);
+        assert_eq!(of_one.join(), EEXIST);
+        assert_eq!(of_other.wake_ups(), 0, "woken by another load");
+        other.finish(ENODEV);
+        assert_eq!(of_other.join(), EBUSY);
+    });
+}
+
+#[test]
+fn claims_while_the_owner_finishes() {
+    explore(|| {
+        let owner = own(NAME);
+        let runs = Runs::default();
+        let others = [runs.loader(NAME, 0), runs.loader(NAME, 0)];
+        owner.finish(ENODEV);
+        let results = sorted(others.map(Spawned::join));
+        match runs.get() {
+            0 => assert_eq!(results, [EBUSY, EBUSY]),
+            _ => assert!([[EEXIST, 0], [EBUSY, 0]].contains(&results), "{results:?}"),
+        }
+        assert!(runs.get() <= 1);
+    });
+}
+
+#[test]
+fn a_removal_beside_two_requests() {
+    explore(|| {
+        let module = Module::add(NAME, LIVE);
+        let runs = Runs::default();
+        let request = runs.loader(NAME, ENODEV);
+        let removal = task::spawn(move || unload(module));
+        let results = [runs.load(NAME, ENODEV), request.join()];
+        assert!(results.iter().all(|r| [EEXIST, EBUSY, ENODEV].contains(r)), "{results:?}");
+        assert_eq!(runs.get(), results.iter().filter(|result| **result == ENODEV).count());
+        removal.join();
+    });
+}
+
+#[test]
+fn memory_runs_out_for_one_of_two() {
+    explore(|| {
+        let owner = own(NAME);
+        memory::limit(memory::in_use());
+        owner.finish(ENODEV);
+        let runs = Runs::default();
+        let other = runs.loader(NAME, 0);
+        let results = sorted([runs.load(NAME, 0), other.join()]);
+        let expected = [[EEXIST, 0], [ENOMEM, 0], [ENOMEM, ENOMEM]];
+        assert!(expected.contains(&results), "{results:?}");
+    });
+}
