@@ -130,10 +130,23 @@ fn a_waiter_is_killed_at_any_point() {
 }
 
 #[test]
-fn a_killed_waiter_leaves_the_other_asleep() {
+fn a_killed_waiter_waits_for_nobody_and_leaves_the_other_asleep() {
     explore(|| {
         let owner = own(NAME);
-        let waiters = [(); 2].map(|()| waiter(NAME));
+        let [killed, other] = [waiter(NAME), waiter(NAME)];
+        killed.signal();
+        assert_eq!(killed.join(), ERESTARTSYS);
+        assert_eq!(other.wake_ups(), 0, "woken by a signal to another");
+        owner.finish(0);
+        assert_eq!(other.join(), EEXIST);
+    });
+}
+
+#[test]
+fn one_of_two_waiters_is_killed_while_the_owner_finishes() {
+    explore(|| {
+        let owner = own(NAME);
+        let waiters = [waiter(NAME), waiter(NAME)];
         waiters[0].signal();
         owner.finish(0);
         let [killed, other] = waiters.map(Spawned::join);
@@ -180,6 +193,28 @@ fn a_late_request_gets_the_outcome_of_the_load_that_it_joins() {
             Claim::Refused(error) => panic!("there is no module, but {error}"),
         }
         request.join();
+    });
+}
+
+#[test]
+fn a_request_after_an_answer_joins_no_finished_load() {
+    explore(|| {
+        let owner = own(NAME);
+        let finished = owner.id();
+        let first = waiter(NAME);
+        let again = task::spawn(move || {
+            assert_eq!(first.join(), EBUSY);
+            match claim(NAME) {
+                Claim::Owned(owner) => owner.finish(ENODEV),
+                Claim::Joined(waiter) => {
+                    assert_ne!(waiter.id(), finished, "joined a load that had ended");
+                    waiter.wait();
+                }
+                Claim::Refused(error) => panic!("there is no module, but {error}"),
+            }
+        });
+        owner.finish(ENODEV);
+        again.join();
     });
 }
 
