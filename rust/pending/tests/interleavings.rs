@@ -2,9 +2,10 @@
 
 //! Small casts under every interleaving: run with `--features loom`.
 //!
-//! Each model says beside it how many interleavings with up to 4 preemptions there are. With
-//! another backend, they are tests of some interleavings. The machine checks what is to hold in
-//! all of them: nothing is left in use, no task sleeps for ever or with a lock held.
+//! Above each model is how many interleavings with up to 4 preemptions there are, and how long they
+//! take on one slow core. With another backend, a model is a test of some interleavings. The
+//! machine checks what is to hold in all of them: nothing is left in use, no task sleeps for ever
+//! or with a lock held.
 
 use std::{
     ffi::CStr,
@@ -75,6 +76,7 @@ fn sorted<const N: usize>(mut results: [i32; N]) -> [i32; N] {
     results
 }
 
+// 19156, 3 s
 #[test]
 fn one_of_three_loads_succeeds() {
     explore(|| {
@@ -87,6 +89,7 @@ fn one_of_three_loads_succeeds() {
     });
 }
 
+// 4640, 1 s
 #[test]
 fn two_waiters_of_an_owner_that_succeeds() {
     explore(|| {
@@ -100,6 +103,7 @@ fn two_waiters_of_an_owner_that_succeeds() {
     });
 }
 
+// 5186, 1 s
 #[test]
 fn two_waiters_of_an_owner_that_fails() {
     explore(|| {
@@ -116,6 +120,7 @@ fn two_waiters_of_an_owner_that_fails() {
     });
 }
 
+// 1072, 0.3 s
 #[test]
 fn a_waiter_is_killed_at_any_point() {
     explore(|| {
@@ -129,6 +134,7 @@ fn a_waiter_is_killed_at_any_point() {
     });
 }
 
+// 1516, 0.4 s
 #[test]
 fn a_killed_waiter_waits_for_nobody_and_leaves_the_other_asleep() {
     explore(|| {
@@ -142,6 +148,7 @@ fn a_killed_waiter_waits_for_nobody_and_leaves_the_other_asleep() {
     });
 }
 
+// 8641, 2 s
 #[test]
 fn one_of_two_waiters_is_killed_while_the_owner_finishes() {
     explore(|| {
@@ -155,6 +162,7 @@ fn one_of_two_waiters_is_killed_while_the_owner_finishes() {
     });
 }
 
+// 3314, 1 s
 #[test]
 fn waiters_of_a_failure_leave_while_the_next_load_succeeds() {
     explore(|| {
@@ -166,6 +174,7 @@ fn waiters_of_a_failure_leave_while_the_next_load_succeeds() {
     });
 }
 
+// 231, 0.1 s
 #[test]
 fn a_late_request_gets_the_outcome_of_the_load_that_it_joins() {
     explore(|| {
@@ -196,6 +205,7 @@ fn a_late_request_gets_the_outcome_of_the_load_that_it_joins() {
     });
 }
 
+// 89, 0.1 s
 #[test]
 fn a_request_after_an_answer_joins_no_finished_load() {
     explore(|| {
@@ -218,6 +228,7 @@ fn a_request_after_an_answer_joins_no_finished_load() {
     });
 }
 
+// 1569, 0.4 s
 #[test]
 fn two_names_side_by_side() {
     explore(|| {
@@ -231,6 +242,7 @@ fn two_names_side_by_side() {
     });
 }
 
+// 5186, 1 s
 #[test]
 fn claims_while_the_owner_finishes() {
     explore(|| {
@@ -247,6 +259,7 @@ fn claims_while_the_owner_finishes() {
     });
 }
 
+// 14119, 4 s
 #[test]
 fn a_removal_beside_two_requests() {
     explore(|| {
@@ -261,6 +274,7 @@ fn a_removal_beside_two_requests() {
     });
 }
 
+// 129, 0.1 s
 #[test]
 fn memory_runs_out_for_one_of_two() {
     explore(|| {
