@@ -35,7 +35,7 @@ struct Log(Arc<Mutex<Entries>>);
 #[derive(Default)]
 struct Entries {
     owners: HashMap<&'static CStr, usize>,
-    outcomes: HashMap<usize, i32>,
+    outcomes: HashMap<usize, (&'static CStr, i32)>,
     live: HashMap<&'static CStr, Module>,
 }
 
@@ -47,7 +47,7 @@ impl Log {
     fn request(&self, name: &'static CStr, ret: i32) {
         match claim(name) {
             Claim::Owned(owner) => self.load(owner, name, ret),
-            Claim::Joined(waiter) => self.wait(waiter),
+            Claim::Joined(waiter) => self.wait(waiter, name),
             Claim::Refused(error) => assert!([EEXIST, EBUSY].contains(&error), "{error}"),
         }
     }
@@ -58,19 +58,20 @@ impl Log {
         let module = bring_up(name, || ret);
         self.write(|log| {
             log.owners.remove(name);
-            log.outcomes.insert(owner.id(), ret);
+            log.outcomes.insert(owner.id(), (name, ret));
             log.live.extend(module.ok().map(|module| (name, module)));
         });
         owner.finish(ret);
     }
 
-    fn wait(&self, waiter: Waiter) {
+    fn wait(&self, waiter: Waiter, name: &CStr) {
         let id = waiter.id();
         let result = waiter.wait();
         let outcome = self.write(|log| log.outcomes.get(&id).copied());
         match (result, outcome) {
-            (ERESTARTSYS, _) | (EEXIST, Some(0)) | (EBUSY, Some(ENODEV)) => {}
-            _ => panic!("{result} from a load that ended with {outcome:?}"),
+            (ERESTARTSYS, _) => {}
+            (EEXIST, Some((of, 0))) | (EBUSY, Some((of, ENODEV))) if of == name => {}
+            _ => panic!("{name:?} got {result} from a load that ended with {outcome:?}"),
         }
     }
 

@@ -234,11 +234,12 @@ fn two_names_side_by_side() {
     explore(|| {
         let [one, other] = [own(NAME), own(OTHER)];
         let [of_one, of_other] = [NAME, OTHER].map(waiter);
-        one.finish(0);
-        assert_eq!(of_one.join(), EEXIST);
-        assert_eq!(of_other.wake_ups(), 0, "woken by another load");
         other.finish(ENODEV);
         assert_eq!(of_other.join(), EBUSY);
+        assert_eq!(of_one.wake_ups(), 0, "woken by another load");
+        own(OTHER).finish(ENODEV);
+        one.finish(0);
+        assert_eq!(of_one.join(), EEXIST);
     });
 }
 

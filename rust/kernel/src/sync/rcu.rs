@@ -6,19 +6,21 @@ use crate::{backend::RwLockReadGuard, machine::machine, task};
 
 /// A read side: what is found inside of it is not freed before its end.
 pub struct Guard {
-    _readers: RwLockReadGuard<'static, ()>,
+    readers: Option<RwLockReadGuard<'static, ()>>,
 }
 
 /// Enters a read side.
 pub fn read_lock() -> Guard {
     let readers = machine().rcu.read().unwrap();
     task::current().rcu_entered();
-    Guard { _readers: readers }
+    Guard { readers: Some(readers) }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
         task::current().rcu_left();
+        self.readers = None;
+        machine().modules.step();
     }
 }
 
