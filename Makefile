@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-2.0
+# The verbs; all of the work is in ci/ (make help). Variables such as V=1 reach the
+# driver through the environment, where make puts what its command line sets.
+
+.DEFAULT_GOAL := help
+VERBS := deps tree patches build boot shell test clean distclean help
+
+.PHONY: $(VERBS)
+$(VERBS):
+	@cargo run --quiet --release --locked --manifest-path ci/Cargo.toml -- $@

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `clean` and `distclean`: what can be made again goes away.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+
+use crate::project::Project;
+use crate::tree;
+
+pub fn clean(project: &Project) -> Result<()> {
+    for name in ["build", "log"] {
+        let dir = project.root.join(name);
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {name}/"))?;
+            println!("removed {name}/");
+        }
+    }
+    Ok(())
+}
+
+pub fn distclean(project: &Project) -> Result<()> {
+    clean(project)?;
+    tree::remove(project)
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The burst demonstration: the scenarios on the kernel without and with the series'
+//! option, in turn, then one table and the targets.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use serde::Deserialize;
+
+use crate::boot::{self, Guest};
+use crate::build::Kernel;
+use crate::deps::Tools;
+use crate::project::{data, Project};
+use crate::report;
+
+/// The kernels that are compared: before, after.
+pub const KERNELS: [&str; 2] = ["off", "on"];
+/// For all scenarios of one boot.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scenarios {
+    scenario: Vec<Scenario>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    pub name: String,
+    arguments: Vec<String>,
+    module: String,
+    #[serde(default)]
+    pub target: Target,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    pub runs: Option<u64>,
+    pub results: Option<BTreeMap<String, u64>>,
+    pub peak_vmalloc_kib: Option<u64>,
+    pub wall_ratio: Option<f64>,
+}
+
+/// What burst measured; it prints more than is read here.
+#[derive(Deserialize, Clone, Debug)]
+pub struct Burst {
+    pub wall_ms: f64,
+    pub runs: u64,
+    pub peak_vmalloc_kib: u64,
+    pub results: BTreeMap<String, u64>,
+}
+
+/// All rounds of one scenario on the kernels of `KERNELS`.
+pub type Rounds = [Vec<Burst>; 2];
+
+/// Runs it, prints table and targets; the number of targets reached and missed.
+pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<(u32, u32)> {
+    let scenarios = scenarios();
+    let mut all: Vec<Rounds> = scenarios.iter().map(|_| Rounds::default()).collect();
+    for round in 1..=project.opts.rounds {
+        for (which, name) in KERNELS.iter().enumerate() {
+            let kernel = kernels.get(*name).with_context(|| format!("no kernel {name}"))?;
+            let bursts = boot(project, tools, kernel, &scenarios, round)?;
+            for (rounds, burst) in all.iter_mut().zip(bursts) {
+                rounds[which].push(burst);
+            }
+        }
+    }
+    println!("{}", report::table(&scenarios, &all));
+    let targets = report::targets(&scenarios, &all);
+    for (reached, text) in &targets {
+        println!("{} {text}", if *reached { "reached" } else { "MISSED " });
+    }
+    let missed = targets.iter().filter(|t| !t.0).count() as u32;
+    Ok((targets.len() as u32 - missed, missed))
+}
+
+/// The verb `boot`, where a missed target is an error.
+pub fn demonstrate(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<()> {
+    match run(project, tools, kernels)? {
+        (_, 0) => Ok(()),
+        (reached, missed) => bail!("{missed} of {} targets were missed", reached + missed),
+    }
+}
+
+fn scenarios() -> Vec<Scenario> {
+    data::<Scenarios>("scenarios.toml", include_str!("../scenarios.toml")).scenario
+}
+
+fn boot(
+    project: &Project,
+    tools: &Tools,
+    kernel: &Kernel,
+    scenarios: &[Scenario],
+    round: u32,
+) -> Result<Vec<Burst>> {
+    let out = project.root.join(format!("build/results/demo-{}-{round}", kernel.name));
+    let guest = Guest { kernel, script: script(scenarios, &out), limit: LIMIT, out };
+    project.ui.step(&format!("boot {} {round}", kernel.name), |step| {
+        let verdict = boot::run(project, tools, step, &guest)?;
+        if !verdict.is_clean() {
+            let said = fs::read_to_string(guest.out.join("output")).unwrap_or_default();
+            bail!("{}: {} {}", verdict.what, verdict.line, said.lines().last().unwrap_or_default());
+        }
+        (0..scenarios.len()).map(|number| read(&guest.out.join(format!("{number}.json")))).collect()
+    })
+}
+
+/// One burst after the other; the first that fails ends the script.
+fn script(scenarios: &[Scenario], out: &Path) -> String {
+    let line = |(number, s): (usize, &Scenario)| {
+        let arguments = s.arguments.join(" ");
+        let out = out.display();
+        format!(
+            "./burst --gate test_module_gate.ko --json {arguments} {} > '{out}/{number}.json' || exit\n",
+            s.module
+        )
+    };
+    scenarios.iter().enumerate().map(line).collect()
+}
+
+fn read(path: &Path) -> Result<Burst> {
+    let text = fs::read_to_string(path).context("burst left no result")?;
+    serde_json::from_str(&text).context("burst's result is not what was expected")
+}

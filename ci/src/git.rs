@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+//! git, free of the user's settings, so that the same input gives the same bytes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::child;
+
+pub struct Git {
+    pub dir: PathBuf,
+}
+
+impl Git {
+    pub fn at(dir: impl Into<PathBuf>) -> Git {
+        Git { dir: dir.into() }
+    }
+
+    pub fn cmd<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
+        let mut cmd = child::command("git");
+        // A folder may belong to another user than the one who builds.
+        cmd.args(["-c", "safe.directory=*", "-c", "gc.auto=0", "-C"]).arg(&self.dir).args(args);
+        cmd.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
+            cmd.env_remove(name);
+        }
+        for role in ["AUTHOR", "COMMITTER"] {
+            cmd.env(format!("GIT_{role}_NAME"), "module-merge-loads");
+            cmd.env(format!("GIT_{role}_EMAIL"), "module-merge-loads@localhost");
+            cmd.env(format!("GIT_{role}_DATE"), "2000-01-01T00:00:00Z");
+        }
+        cmd
+    }
+
+    pub fn capture<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        Ok(child::capture(&mut self.cmd(args))?.trim_end().to_owned())
+    }
+
+    pub fn succeeds<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<bool> {
+        child::succeeds(&mut self.cmd(args))
+    }
+
+    pub fn is_clean(&self) -> Result<bool> {
+        Ok(self.capture(["status", "--porcelain", "--untracked-files=no"])?.is_empty())
+    }
+
+    pub fn is_repository(dir: &Path) -> Result<bool> {
+        let git = Git::at(dir);
+        Ok(dir.is_dir() && git.succeeds(["rev-parse", "--git-dir"])?)
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The verdict on a boot, from its log alone.
+
+use regex_lite::Regex;
+use serde::Deserialize;
+
+use crate::project::data;
+
+/// Lines that the guest writes into the kernel log, and the driver into the file.
+pub const UP: &str = "ci: the guest is up";
+pub const DONE: &str = "ci: the guest is done, exit code ";
+pub const KILLED: &str = "ci: killed, time limit of the ";
+/// The kernel's last words, when it powers off or restarts (QEMU ends on both).
+const POWER: [&str; 3] = ["reboot: Power down", "reboot: Restarting system", "reboot: System halted"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    splat: Vec<Splat>,
+    exception: Vec<Exception>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Splat {
+    name: String,
+    pattern: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exception {
+    kernel: String,
+    pattern: String,
+    #[allow(dead_code, reason = "for people; no exception goes without it")]
+    reason: String,
+}
+
+/// `what` is "clean" or names the worst that was found, `line` shows it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub what: String,
+    pub line: String,
+}
+
+impl Verdict {
+    fn new(what: impl Into<String>, line: &str) -> Verdict {
+        Verdict { what: what.into(), line: line.trim().to_owned() }
+    }
+
+    pub fn is_clean(&self) -> bool {
+        self.what == "clean"
+    }
+}
+
+/// A crash outranks a hang, a hang outranks a failure.
+pub fn judge(log: &str, kernel: &str) -> Verdict {
+    let messages: Vec<&str> = log.lines().filter_map(message).collect();
+    let last = log.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default();
+    let killed = log.lines().find_map(|l| l.strip_prefix(KILLED));
+    let phase = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
+    let done = messages.iter().find_map(|m| m.strip_prefix(DONE));
+    let powered_off = messages.iter().any(|m| POWER.iter().any(|p| m.starts_with(p)));
+
+    if let Some(splat) = splat(&messages, kernel) {
+        return splat;
+    }
+    if let Some(text) = killed {
+        return Verdict::new(format!("hang in {}", phase(text)), last);
+    }
+    if !messages.iter().any(|m| m.starts_with(UP)) {
+        return Verdict::new("never booted", last);
+    }
+    match done.map(str::trim) {
+        None if powered_off => Verdict::new("no end marker", last),
+        None => Verdict::new("truncated", last),
+        Some(_) if !powered_off => Verdict::new("truncated", last),
+        Some("0") => Verdict::new("clean", ""),
+        Some(code) => Verdict::new("failed", &format!("exit code {code}")),
+    }
+}
+
+/// What the kernel said in a line of its log: the text after the time stamp.
+fn message(line: &str) -> Option<&str> {
+    let (stamp, text) = line.trim_start().strip_prefix('[')?.split_once(']')?;
+    stamp.trim_start().starts_with(|c: char| c.is_ascii_digit()).then(|| text.trim())
+}
+
+fn splat(messages: &[&str], kernel: &str) -> Option<Verdict> {
+    let rules: Rules = data("splats.toml", include_str!("../splats.toml"));
+    let regex = |pattern: &str| Regex::new(pattern).expect("ci/splats.toml: pattern");
+    let exceptions = rules.exception.iter().filter(|e| e.kernel == kernel);
+    let exceptions: Vec<Regex> = exceptions.map(|e| regex(&e.pattern)).collect();
+    let counts = |m: &&&str| !exceptions.iter().any(|e| e.is_match(m));
+    rules.splat.iter().find_map(|splat| {
+        let pattern = regex(&splat.pattern);
+        let line = messages.iter().filter(counts).find(|m| pattern.is_match(m))?;
+        Some(Verdict::new(&splat.name, line))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    /// Each log in tests/golden has its verdict beside it.
+    #[test]
+    fn golden_logs_get_their_verdicts() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let mut seen = 0;
+        for entry in fs::read_dir(dir).unwrap() {
+            let log = entry.unwrap().path();
+            if log.extension().is_some_and(|e| e == "log") {
+                let verdict = fs::read_to_string(log.with_extension("verdict")).unwrap();
+                let found = judge(&fs::read_to_string(&log).unwrap(), "on");
+                assert_eq!(found.what, verdict.trim(), "{}: {}", log.display(), found.line);
+                seen += 1;
+            }
+        }
+        assert!(seen >= 12, "golden logs are missing: {seen}");
+    }
+
+    #[test]
+    fn an_exception_is_for_one_kernel_only() {
+        let line = "[    9.1] execmem: unable to allocate memory\n";
+        assert_eq!(judge(line, "on").what, "no memory");
+        assert_eq!(judge(line, "off").what, "never booted");
+    }
+
+    #[test]
+    fn what_a_program_prints_is_no_splat() {
+        assert_eq!(message("WARNING: from a program"), None);
+        assert_eq!(message("[    1.234567] [ T12] WARNING: x"), Some("[ T12] WARNING: x"));
+    }
+}

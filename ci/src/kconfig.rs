@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Kconfig fragments: what was asked for against what the kernel was built with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+
+/// One line of a fragment: `CONFIG_X=value`, or `n` for "is not set".
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Request {
+    value: String,
+    fragment: String,
+}
+
+/// Several fragments as one configuration; a later one may change an earlier one.
+#[derive(Default)]
+pub struct Fragments {
+    requests: BTreeMap<String, Request>,
+}
+
+impl Fragments {
+    pub fn read(dir: &Path, names: &[String]) -> Result<Fragments> {
+        let mut all = Fragments::default();
+        for name in names {
+            let path = dir.join(name);
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read the fragment kernel-config/{name}"))?;
+            all.add(name, &text)?;
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, fragment: &str, text: &str) -> Result<()> {
+        for line in text.lines() {
+            if let Some((option, value)) = option(line) {
+                let request = Request { value: value.to_owned(), fragment: fragment.to_owned() };
+                self.requests.insert(option.to_owned(), request);
+            } else if !line.trim().is_empty() && !line.starts_with('#') {
+                bail!("kernel-config/{fragment}: not a line of Kconfig: {line}");
+            }
+        }
+        Ok(())
+    }
+
+    /// As KCONFIG_ALLCONFIG wants it.
+    pub fn text(&self) -> String {
+        let line = |(option, r): (&String, &Request)| format!("{option}={}\n", r.value);
+        self.requests.iter().map(line).collect()
+    }
+
+    /// Fails when an option did not get the value that a fragment asks for.
+    pub fn check(&self, config: &str) -> Result<()> {
+        let built: BTreeMap<&str, &str> = config.lines().filter_map(option).collect();
+        for (option, asked) in &self.requests {
+            // What Kconfig does not write at all is off.
+            let value = built.get(option.as_str()).copied().unwrap_or("n");
+            if value != asked.value {
+                bail!(
+                    "{option} is {value} in the built .config, kernel-config/{} asks for {}: \
+                     a dependency is missing, or the symbol is gone",
+                    asked.fragment,
+                    asked.value
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn option(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    if let Some(rest) = line.strip_prefix("# CONFIG_") {
+        let name = rest.strip_suffix(" is not set")?;
+        return Some((&line[2..2 + "CONFIG_".len() + name.len()], "n"));
+    }
+    line.strip_prefix("CONFIG_")?;
+    line.split_once('=')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fragments(text: &str) -> Fragments {
+        let mut all = Fragments::default();
+        all.add("test.config", text).unwrap();
+        all
+    }
+
+    #[test]
+    fn a_dropped_option_is_an_error_that_names_its_fragment() {
+        let asked = fragments("# why\nCONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n");
+        asked.check("CONFIG_A=y\nCONFIG_B=m\n").unwrap();
+        asked.check("CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n").unwrap();
+        for wrong in ["CONFIG_B=m\n", "CONFIG_A=y\nCONFIG_B=y\n", "CONFIG_A=y\nCONFIG_B=m\nCONFIG_C=y\n"] {
+            let error = asked.check(wrong).unwrap_err().to_string();
+            assert!(error.contains("kernel-config/test.config"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_later_fragment_wins() {
+        let mut all = fragments("CONFIG_A=y\n");
+        all.add("later.config", "# CONFIG_A is not set\n").unwrap();
+        assert_eq!(all.text(), "CONFIG_A=n\n");
+    }
+
+    #[test]
+    fn a_line_that_is_no_option_is_refused() {
+        assert!(Fragments::default().add("x.config", "CONFIGA=y\n").is_err());
+    }
+}

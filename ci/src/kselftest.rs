@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The series' kselftest in the guest: everything passes with the option on, and what
+//! states the new contract fails with it off.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use serde::Deserialize;
+
+use crate::boot::{self, Guest};
+use crate::build::Kernel;
+use crate::deps::Tools;
+use crate::ktap::{self, Outcome};
+use crate::project::{data, Project};
+use crate::ui::Step;
+
+const LIMIT: Duration = Duration::from_secs(900);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contract {
+    pub directory: String,
+    pub program: String,
+    differs: Vec<String>,
+}
+
+pub fn contract() -> Contract {
+    data("contract.toml", include_str!("../contract.toml"))
+}
+
+/// Passed, failed and skipped tests; what is expected to fail passes by failing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    pub passed: u32,
+    pub failed: u32,
+    pub skipped: u32,
+}
+
+pub fn run(project: &Project, tools: &Tools, kernel: &Kernel) -> Result<Tally> {
+    let contract = contract();
+    let name = format!("kselftest {}", kernel.name);
+    project.ui.step(&name, |step| {
+        let results = boot(project, tools, step, kernel, &contract)?;
+        let expected = if kernel.name == "on" { &[][..] } else { &contract.differs[..] };
+        let (tally, surprises) = compare(&results, expected)?;
+        step.note(format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped));
+        for surprise in surprises {
+            println!("    {surprise}");
+        }
+        Ok(tally)
+    })
+}
+
+fn boot(
+    project: &Project,
+    tools: &Tools,
+    step: &mut Step,
+    kernel: &Kernel,
+    contract: &Contract,
+) -> Result<BTreeMap<String, Outcome>> {
+    let out = project.root.join(format!("build/results/kselftest-{}", kernel.name));
+    let ktap = out.join("ktap");
+    // The verdict on each test is in its output, not in the exit code.
+    let script = format!("MODULE_DIR=$PWD ./{} > '{}' || true\n", contract.program, ktap.display());
+    let guest = Guest { kernel, script, limit: LIMIT, out };
+    let verdict = boot::run(project, tools, step, &guest)?;
+    let output = fs::read_to_string(&ktap).unwrap_or_default();
+    step.write(&output)?;
+    if !verdict.is_clean() {
+        bail!("{}: {}", verdict.what, verdict.line);
+    }
+    ktap::parse(&output).context("kselftest")
+}
+
+/// The tally, and a line for each test that did not end as it should.
+fn compare(results: &BTreeMap<String, Outcome>, expected_to_fail: &[String]) -> Result<(Tally, Vec<String>)> {
+    if let Some(gone) = expected_to_fail.iter().find(|name| !results.contains_key(*name)) {
+        bail!("ci/contract.toml names {gone}, which did not run");
+    }
+    let (mut tally, mut surprises) = (Tally::default(), vec![]);
+    for (name, outcome) in results {
+        let wanted = match expected_to_fail.contains(name) {
+            true => Outcome::Failed,
+            false => Outcome::Passed,
+        };
+        if *outcome == Outcome::Skipped {
+            tally.skipped += 1;
+            surprises.push(format!("{name}: skipped"));
+        } else if *outcome == wanted {
+            tally.passed += 1;
+        } else {
+            tally.failed += 1;
+            surprises.push(format!("{name}: {outcome:?}, wanted {wanted:?}"));
+        }
+    }
+    Ok((tally, surprises))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results() -> BTreeMap<String, Outcome> {
+        let pairs = [("old", Outcome::Passed), ("new", Outcome::Failed), ("xz", Outcome::Skipped)];
+        pairs.map(|(name, outcome)| (name.to_owned(), outcome)).into()
+    }
+
+    #[test]
+    fn what_should_fail_passes_by_failing() {
+        let (tally, surprises) = compare(&results(), &["new".to_owned()]).unwrap();
+        assert_eq!(tally, Tally { passed: 2, failed: 0, skipped: 1 });
+        assert_eq!(surprises, ["xz: skipped"]);
+    }
+
+    #[test]
+    fn a_test_that_passes_without_the_series_is_a_failure() {
+        let (tally, _) = compare(&results(), &["old".to_owned(), "new".to_owned()]).unwrap();
+        assert_eq!(tally.failed, 1);
+        let (tally, _) = compare(&results(), &[]).unwrap();
+        assert_eq!(tally.failed, 1);
+    }
+
+    #[test]
+    fn a_test_that_did_not_run_is_an_error() {
+        assert!(compare(&results(), &["gone".to_owned()]).is_err());
+    }
+}

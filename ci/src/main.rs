@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The driver behind the Makefile: one verb, one module.
+
+mod base;
+mod boot;
+mod build;
+mod child;
+mod clean;
+mod demo;
+mod deps;
+mod git;
+mod judge;
+mod kconfig;
+mod kselftest;
+mod ktap;
+mod patches;
+mod project;
+mod report;
+mod series;
+mod shell;
+mod test;
+mod tree;
+mod ui;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::builder::FalseyValueParser;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use child::Interrupted;
+use project::Project;
+
+/// Builds, boots and judges the series. Every option is also a variable of make.
+#[derive(Parser)]
+#[command(name = "make", disable_help_flag = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    opts: Options,
+}
+
+#[derive(Args)]
+pub struct Options {
+    /// V=1: the whole log on the terminal
+    #[arg(long, env = "V", value_parser = FalseyValueParser::new(), global = true)]
+    verbose: bool,
+    /// KDIR=<folder>: your own mainline git tree (7.x) instead of Debian's source
+    #[arg(long, env = "KDIR", global = true)]
+    kdir: Option<PathBuf>,
+    /// ARCH=<name>: the architecture to build and boot
+    #[arg(long, env = "ARCH", default_value = "x86_64", global = true)]
+    arch: String,
+    /// KERNEL=on|off: which kernel `shell` boots
+    #[arg(long, env = "KERNEL", default_value = "on", global = true)]
+    kernel: String,
+    /// ROUNDS=<n>: how often `boot` measures each kernel
+    #[arg(long, env = "ROUNDS", default_value = "5", value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    rounds: u32,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// install what is missing: Debian packages, bindgen, virtme-ng
+    Deps,
+    /// linux/: an editable git tree, one commit per patch on the base kernel
+    Tree,
+    /// write patches/ and the copies in rust/ from linux/
+    Patches {
+        /// only say whether they differ
+        #[arg(long)]
+        check: bool,
+    },
+    /// the kernels: build/off (series applied, option off) and build/on
+    Build,
+    /// boot both kernels and show what a burst of loads costs on each
+    Boot,
+    /// a prompt on a kernel, with the test modules and burst at hand
+    Shell,
+    /// all tests: crates, series, kernels, contract, targets
+    Test,
+    /// remove build/ and log/
+    Clean,
+    /// clean, and remove the kernel trees if nothing in them is unsaved
+    Distclean,
+    /// this text
+    Help,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    child::catch_signals()?;
+    let project = Project::new(cli.opts)?;
+    match cli.verb {
+        Verb::Help => return Ok(Cli::command().print_help()?),
+        Verb::Clean => return clean::clean(&project),
+        Verb::Distclean => return clean::distclean(&project),
+        Verb::Patches { check } => return patches::patches(&project, check),
+        _ => {}
+    }
+    let tools = deps::ensure(&project)?;
+    if matches!(cli.verb, Verb::Test) {
+        return test::run(&project, &tools);
+    }
+    if matches!(cli.verb, Verb::Deps) {
+        return Ok(());
+    }
+    let tree = tree::ensure(&project)?;
+    if matches!(cli.verb, Verb::Tree) {
+        return Ok(());
+    }
+    let kernels = build::ensure(&project, &tools, &tree)?;
+    match cli.verb {
+        Verb::Boot => demo::demonstrate(&project, &tools, &kernels),
+        Verb::Shell => shell::run(&project, &tools, &kernels),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Where everything is, and the data files beside this crate.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context, Result};
+use serde::de::DeserializeOwned;
+
+use crate::ui::Ui;
+use crate::Options;
+
+/// What every verb gets: the folders, the options, the terminal.
+pub struct Project {
+    pub root: PathBuf,
+    pub cache: PathBuf,
+    pub opts: Options,
+    pub ui: Ui,
+}
+
+impl Project {
+    pub fn new(opts: Options) -> Result<Project> {
+        // Set by `cargo run`; the folder may have moved since the build.
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").context("start the driver through make")?;
+        let root = Path::new(&manifest).parent().context("ci/ has no parent folder")?.to_owned();
+        let ui = Ui { verbose: opts.verbose, log_dir: root.join("log") };
+        Ok(Project { cache: cache()?, root, opts, ui })
+    }
+
+    pub fn patches(&self) -> PathBuf {
+        self.root.join("patches")
+    }
+
+    /// Checks that `gib` GiB are free where `dir` is or will be.
+    pub fn need_space(&self, dir: &Path, gib: u64, what: &str) -> Result<()> {
+        let existing = dir.ancestors().find(|d| d.exists()).unwrap_or(Path::new("/"));
+        let stat = nix::sys::statvfs::statvfs(existing)
+            .with_context(|| format!("cannot read the free space of {}", existing.display()))?;
+        let free = stat.blocks_available() as u64 * stat.fragment_size() as u64 / (1 << 30);
+        if free < gib {
+            bail!("{what} needs {gib} GiB in {}, {free} are free: make room first", existing.display());
+        }
+        Ok(())
+    }
+}
+
+fn cache() -> Result<PathBuf> {
+    let base = match env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()) {
+        Some(dir) => PathBuf::from(dir),
+        None => Path::new(&env::var_os("HOME").context("HOME is not set")?).join(".cache"),
+    };
+    Ok(base.join("module-merge-loads"))
+}
+
+/// A data file of this crate; it is part of the program, so a mistake in it is ours.
+pub fn data<T: DeserializeOwned>(name: &str, text: &str) -> T {
+    toml::from_str(text).unwrap_or_else(|e| panic!("ci/{name}: {e}"))
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The demonstration's numbers for people: the table and the targets.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{presets, CellAlignment, Table};
+
+use crate::demo::{Burst, Rounds, Scenario, KERNELS};
+
+pub fn table(scenarios: &[Scenario], all: &[Rounds]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["scenario", "option", "wall ms", "times init ran", "peak vmalloc MiB", "results"]);
+    for (scenario, rounds) in scenarios.iter().zip(all) {
+        for (which, bursts) in rounds.iter().enumerate() {
+            table.add_row(row(&scenario.name, KERNELS[which], bursts));
+        }
+    }
+    for column in 2..=4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+fn row(scenario: &str, kernel: &str, bursts: &[Burst]) -> Vec<String> {
+    let runs = bursts.iter().map(|b| b.runs);
+    let peak = bursts.iter().map(|b| b.peak_vmalloc_kib).max().unwrap_or_default();
+    vec![
+        scenario.to_owned(),
+        kernel.to_owned(),
+        format!("{:.0}", median(bursts)),
+        range(runs.clone().min(), runs.max()),
+        format!("{:.1}", peak as f64 / 1024.0),
+        bursts.last().map(|b| results(&b.results)).unwrap_or_default(),
+    ]
+}
+
+fn range(min: Option<u64>, max: Option<u64>) -> String {
+    match (min, max) {
+        (Some(min), Some(max)) if min != max => format!("{min} to {max}"),
+        (Some(min), _) => min.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn results(results: &BTreeMap<String, u64>) -> String {
+    let words: Vec<_> = results.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    words.join(", ")
+}
+
+fn median(bursts: &[Burst]) -> f64 {
+    let mut walls: Vec<f64> = bursts.iter().map(|b| b.wall_ms).collect();
+    walls.sort_by(f64::total_cmp);
+    match walls.len() {
+        0 => f64::NAN,
+        n if n % 2 == 1 => walls[n / 2],
+        n => (walls[n / 2 - 1] + walls[n / 2]) / 2.0,
+    }
+}
+
+/// Each target of each scenario: reached or not, and what was measured.
+pub fn targets(scenarios: &[Scenario], all: &[Rounds]) -> Vec<(bool, String)> {
+    let pairs = scenarios.iter().zip(all);
+    pairs.flat_map(|(scenario, rounds)| scenario_targets(scenario, rounds)).collect()
+}
+
+fn scenario_targets(scenario: &Scenario, [before, after]: &Rounds) -> Vec<(bool, String)> {
+    let mut lines = vec![];
+    let mut line = |reached, text: String| lines.push((reached, format!("{}: {text}", scenario.name)));
+    let target = &scenario.target;
+    if let Some(runs) = target.runs {
+        let most = after.iter().map(|b| b.runs).max();
+        line(
+            most.is_some() && after.iter().all(|b| b.runs == runs),
+            format!("init ran {} times at most, wanted {runs}", number(most)),
+        );
+    }
+    if let Some(wanted) = &target.results {
+        let other = after.iter().find(|b| b.results != *wanted);
+        let found = results(other.map_or(wanted, |b| &b.results));
+        line(other.is_none() && !after.is_empty(), format!("{found}, wanted {}", results(wanted)));
+    }
+    if let Some(limit) = target.peak_vmalloc_kib {
+        let peak = after.iter().map(|b| b.peak_vmalloc_kib).max();
+        line(peak.is_some_and(|p| p <= limit), format!("{} KiB of vmalloc, at most {limit}", number(peak)));
+    }
+    if let Some(limit) = target.wall_ratio {
+        let ratio = median(after) / median(before);
+        line(ratio <= limit, format!("{ratio:.3} of the wall time without the option, at most {limit}"));
+    }
+    lines
+}
+
+fn number(value: Option<u64>) -> String {
+    value.map_or("no".to_owned(), |v| v.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demo::Target;
+
+    fn burst(wall_ms: f64, runs: u64, peak_vmalloc_kib: u64) -> Burst {
+        let results = BTreeMap::from([("EBUSY".to_owned(), 399), ("ENODEV".to_owned(), 1)]);
+        Burst { wall_ms, runs, peak_vmalloc_kib, results }
+    }
+
+    fn scenario() -> Scenario {
+        let text = "name = 'x'\narguments = []\nmodule = 'm.ko'\n[target]\nruns = 1\n\
+                    peak_vmalloc_kib = 4096\nwall_ratio = 0.2\nresults = { ENODEV = 1, EBUSY = 399 }\n";
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_table_shows_medians_ranges_and_peaks() {
+        let before = vec![burst(9000.0, 2, 2048), burst(1000.0, 37, 517120), burst(8000.0, 5, 1024)];
+        let after = vec![burst(500.0, 1, 3072)];
+        let text = table(&[scenario()], &[[before, after]]);
+        for cell in ["8000", "2 to 37", "505.0", "| off ", "| on ", "3.0", "399 EBUSY, 1 ENODEV"] {
+            assert!(text.contains(cell), "{cell} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn targets_are_reached_in_every_round_or_missed() {
+        let before = vec![burst(9000.0, 2, 0)];
+        let good = vec![burst(500.0, 1, 4096), burst(600.0, 1, 100), burst(700.0, 1, 100)];
+        let lines = targets(&[scenario()], &[[before.clone(), good]]);
+        assert_eq!(lines.len(), 4);
+        assert!(lines.iter().all(|l| l.0), "{lines:?}");
+
+        let mut bad = vec![burst(5000.0, 1, 4097), burst(6000.0, 2, 100), burst(7000.0, 1, 100)];
+        bad[1].results.insert("ENOMEM".to_owned(), 1);
+        let lines = targets(&[scenario()], &[[before, bad]]);
+        assert!(lines.iter().all(|l| !l.0), "{lines:?}");
+    }
+
+    #[test]
+    fn no_round_reaches_nothing() {
+        let lines = targets(&[scenario()], &[Rounds::default()]);
+        assert_eq!(lines.iter().filter(|l| l.0).count(), 0, "{lines:?}");
+    }
+
+    #[test]
+    fn a_scenario_without_targets_has_no_lines() {
+        let mut scenario = scenario();
+        scenario.target = Target::default();
+        assert!(targets(&[scenario], &[Rounds::default()]).is_empty());
+    }
+}

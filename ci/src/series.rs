@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The series in its two forms: commits in a kernel tree, files in `patches/`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context, Result};
+use serde::Deserialize;
+
+use crate::child;
+use crate::git::Git;
+use crate::project::{data, Project};
+use crate::ui::Step;
+
+const COVER: &str = "0000-cover-letter.patch";
+/// What git puts into a cover letter that nobody wrote.
+const UNWRITTEN: &str = "*** SUBJECT HERE ***";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Copies {
+    from: String,
+    extension: String,
+    to: String,
+}
+
+/// File name (below the project's root) to content.
+pub type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// The patches in order, without the cover letter.
+pub fn patch_files(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = numbered(dir)?;
+    files.retain(|path| !path.ends_with(COVER));
+    if files.is_empty() {
+        bail!("{} has no patches: restore them with git", dir.display());
+    }
+    Ok(files)
+}
+
+/// Changes whenever a file of `patches/` does.
+pub fn digest(git: &Git, dir: &Path) -> Result<String> {
+    let names: Vec<_> = numbered(dir)?.iter().map(|p| p.to_string_lossy().into_owned()).collect();
+    git.capture(["hash-object", "--no-filters"].into_iter().chain(names.iter().map(String::as_str)))
+}
+
+fn numbered(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = vec![];
+    for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(".patch") && name.starts_with(|c: char| c.is_ascii_digit()) {
+            files.push(dir.join(name));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Commits `patches/` on the current branch, cover letter in its description.
+/// The caller throws the tree away, or resets it, when this fails.
+pub fn apply(step: &mut Step, git: &Git, dir: &Path) -> Result<()> {
+    let files = patch_files(dir)?;
+    let names: Vec<_> = files.iter().map(|f| f.to_string_lossy().into_owned()).collect();
+    let options = ["am", "--quiet", "--committer-date-is-author-date", "--no-gpg-sign"];
+    let words = options.into_iter().chain(names.iter().map(String::as_str));
+    let before = git.capture(["rev-parse", "HEAD"])?;
+    if let Err(error) = step.run(&mut git.cmd(words)) {
+        child::fail_if_interrupted()?;
+        let done = git.capture(["rev-list", "--count", &format!("{before}..HEAD")])?.parse()?;
+        let patch = files.get::<usize>(done).and_then(|f| f.file_name()).unwrap_or_default();
+        bail!("patches/{} does not apply: {error}", patch.to_string_lossy());
+    }
+    if let Some(text) = description(&dir.join(COVER), &files)? {
+        let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
+        git.capture(["config", &format!("branch.{branch}.description"), &text])?;
+    }
+    Ok(())
+}
+
+/// Subject and body of the cover letter, up to the shortlog that git generates.
+fn description(cover: &Path, patches: &[PathBuf]) -> Result<Option<String>> {
+    if !cover.exists() {
+        return Ok(None);
+    }
+    let (subject, _, body) = mailinfo(cover)?;
+    let mut authors = vec![];
+    for patch in patches {
+        authors.push(mailinfo(patch)?.1);
+    }
+    let own = body.lines().take_while(|line| !opens_shortlog(line, &authors));
+    let own: Vec<&str> = own.collect();
+    Ok(Some(format!("{subject}\n\n{}\n", own.join("\n").trim())))
+}
+
+/// `Author Name (3):`
+fn opens_shortlog(line: &str, authors: &[String]) -> bool {
+    let count = |rest: &str| {
+        let digits = rest.strip_prefix(" (").and_then(|r| r.strip_suffix("):"));
+        digits.is_some_and(|d| d.parse::<u32>().is_ok())
+    };
+    authors.iter().any(|a| line.strip_prefix(a.as_str()).is_some_and(count))
+}
+
+/// Subject, author and message of a mail.
+fn mailinfo(mail: &Path) -> Result<(String, String, String)> {
+    let scratch = tempfile::tempdir()?;
+    let message = scratch.path().join("message");
+    let mut cmd = Git::at(scratch.path()).cmd(["mailinfo", "message", "patch"]);
+    let output = cmd.stdin(File::open(mail)?).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let field = |name: &str| {
+        let value = text.lines().find_map(|l| l.strip_prefix(name));
+        value.map(str::to_owned).with_context(|| format!("{} is not a patch mail", mail.display()))
+    };
+    Ok((field("Subject: ")?, field("Author: ")?, fs::read_to_string(message)?))
+}
+
+/// Everything that the commits `base..HEAD` stand for in this repository. The same
+/// commits give the same bytes, whatever the version, the clock and the user of git.
+pub fn export(git: &Git) -> Result<Files> {
+    let branch = git.capture(["symbolic-ref", "--short", "HEAD"]).with_context(|| {
+        format!("{} is not on a branch: git switch to the one with the series", git.dir.display())
+    })?;
+    let range = format!("base..{branch}");
+    if git.capture(["rev-list", "--count", &range])? == "0" {
+        bail!("{} has no commits on top of the tag base", git.dir.display());
+    }
+    let mut files = mails(git, &range)?;
+    let copies: Copies = data("series.toml", include_str!("../series.toml"));
+    let pattern = format!("{}*.{}", copies.from, copies.extension);
+    let added = git.capture(["diff", "--name-only", "--diff-filter=A", "base", &branch, "--", &pattern])?;
+    for path in added.lines() {
+        let name = Path::new(path).file_name().unwrap_or_default();
+        let output = git.cmd(["cat-file", "blob", &format!("{branch}:{path}")]).output()?;
+        files.insert(Path::new(&copies.to).join(name), output.stdout);
+    }
+    Ok(files)
+}
+
+fn mails(git: &Git, range: &str) -> Result<Files> {
+    let out = tempfile::tempdir()?;
+    let out_dir = out.path().to_string_lossy().into_owned();
+    let mut cmd = git.cmd([
+        "format-patch",
+        "--quiet",
+        "--output-directory",
+        &out_dir,
+        "--cover-letter",
+        "--cover-from-description=subject",
+        "--subject-prefix=PATCH",
+        "--numbered",
+        "--zero-commit",
+        "--no-signature",
+        "--no-base",
+        "--no-thread",
+        "--no-ext-diff",
+        "--find-renames",
+        "--abbrev=12",
+        range,
+    ]);
+    // The cover letter is the last author's, written with the last patch.
+    let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI", range])?;
+    for (name, value) in ["NAME", "EMAIL", "DATE"].iter().zip(last.lines()) {
+        cmd.env(format!("GIT_COMMITTER_{name}"), value);
+    }
+    child::capture(&mut cmd)?;
+    let mut files = Files::new();
+    for path in numbered(out.path())? {
+        let name = Path::new("patches").join(path.file_name().unwrap_or_default());
+        files.insert(name, fs::read(&path)?);
+    }
+    let cover = files.get(&Path::new("patches").join(COVER)).context("git wrote no cover letter")?;
+    if String::from_utf8_lossy(cover).contains(UNWRITTEN) {
+        bail!("the series has no cover letter: write it with git -C linux branch --edit-description");
+    }
+    Ok(files)
+}
+
+/// What in this repository is not as `files` has it.
+pub fn differences(project: &Project, files: &Files) -> Result<Vec<PathBuf>> {
+    let mut different: Vec<_> = stale(project, files)?;
+    for (name, content) in files {
+        if fs::read(project.root.join(name)).ok().as_ref() != Some(content) {
+            different.push(name.clone());
+        }
+    }
+    Ok(different)
+}
+
+/// Patches that the series does not have (any more).
+fn stale(project: &Project, files: &Files) -> Result<Vec<PathBuf>> {
+    let dir = project.patches();
+    if !dir.exists() {
+        return Ok(vec![]);
+    }
+    let names = numbered(&dir)?.into_iter();
+    let names = names.filter_map(|p| Some(Path::new("patches").join(p.file_name()?)));
+    Ok(names.filter(|name| !files.contains_key(name)).collect())
+}

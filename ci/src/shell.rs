@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `shell`: a prompt on one of the kernels.
+
+use std::collections::BTreeMap;
+
+use anyhow::{bail, Context, Result};
+
+use crate::boot;
+use crate::build::Kernel;
+use crate::deps::Tools;
+use crate::project::Project;
+
+pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<()> {
+    let name = &project.opts.kernel;
+    let Some(kernel) = kernels.get(name) else {
+        let known: Vec<_> = kernels.keys().map(String::as_str).collect();
+        bail!("KERNEL={name} is not known; known: {}", known.join(", "));
+    };
+    println!(
+        "kernel \"{name}\": the test modules and ./burst (--help) are in the current folder; exit ends it"
+    );
+    // In the foreground, with the terminal: Ctrl-C is the guest's.
+    let status = boot::vng(tools, kernel)?.status().context("virtme-ng does not start")?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!("the guest ended badly ({status})"),
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `test`: everything that can be checked, one line of numbers at the end.
+
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+
+use crate::build::Kernel;
+use crate::child::{self, Interrupted};
+use crate::deps::Tools;
+use crate::kselftest::{self, Tally};
+use crate::project::Project;
+use crate::{build, demo, patches, tree};
+
+pub fn run(project: &Project, tools: &Tools) -> Result<()> {
+    let mut tally = Tally::default();
+    let outcome = all(project, tools, &mut tally);
+    if let Err(error) = &outcome {
+        if error.is::<Interrupted>() {
+            return outcome;
+        }
+    }
+    let skipped = match tally.skipped {
+        0 => String::new(),
+        n => format!(", {n} skipped"),
+    };
+    println!("{} passed, {} failed{skipped}", tally.passed, tally.failed);
+    match (outcome, tally) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Tally { failed: 0, passed: 1.., .. }) => Ok(()),
+        _ => bail!("not everything passed"),
+    }
+}
+
+/// One check after the other. A failure is counted and the next check still runs,
+/// as far as it can.
+fn all(project: &Project, tools: &Tools, tally: &mut Tally) -> Result<()> {
+    for workspace in ["ci", "rust"] {
+        count(tally, cargo_test(project, workspace))?;
+    }
+    check(tally, tree::try_series(project))?;
+    let Some(tree) = check(tally, tree::ensure(project))? else { return Ok(()) };
+    if project.opts.kdir.is_none() {
+        check(tally, patches::patches(project, true))?;
+    }
+    let Some(kernels) = check(tally, build::ensure(project, tools, &tree))? else { return Ok(()) };
+    for name in demo::KERNELS {
+        let kernel: &Kernel = kernels.get(name).with_context(|| format!("no kernel {name}"))?;
+        count(tally, kselftest::run(project, tools, kernel))?;
+    }
+    let targets = demo::run(project, tools, &kernels);
+    count(tally, targets.map(|(passed, failed)| Tally { passed, failed, skipped: 0 }))
+}
+
+/// Counts a check; an interrupt ends all of them.
+fn check<T>(tally: &mut Tally, result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => {
+            tally.passed += 1;
+            Ok(Some(value))
+        }
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            tally.failed += 1;
+            eprintln!("error: {error:#}");
+            Ok(None)
+        }
+    }
+}
+
+/// Adds tests that were counted already.
+fn count(tally: &mut Tally, result: Result<Tally>) -> Result<()> {
+    match result {
+        Ok(more) => {
+            tally.passed += more.passed;
+            tally.failed += more.failed;
+            tally.skipped += more.skipped;
+            Ok(())
+        }
+        Err(error) => check::<()>(tally, Err(error)).map(drop),
+    }
+}
+
+fn cargo_test(project: &Project, workspace: &str) -> Result<Tally> {
+    let manifest = project.root.join(workspace).join("Cargo.toml");
+    project.ui.step(&format!("cargo test {workspace}"), |step| {
+        let mut cargo = child::command("cargo");
+        cargo.args(["test", "--release", "--locked", "--workspace", "--manifest-path"]);
+        let output = step.run(cargo.arg(Path::new(&manifest)))?;
+        let tally = cargo_tally(&output);
+        if tally.passed == 0 {
+            bail!("no test ran");
+        }
+        step.note(format!("{} passed", tally.passed));
+        Ok(tally)
+    })
+}
+
+/// The sum of cargo's `test result:` lines.
+fn cargo_tally(output: &str) -> Tally {
+    let mut tally = Tally::default();
+    for line in output.lines().filter_map(|l| l.strip_prefix("test result: ")) {
+        let number = |what: &str| -> u32 {
+            let words = line.split(['.', ';']).map(str::trim);
+            words.filter_map(|w| w.strip_suffix(what)).find_map(|n| n.trim().parse().ok()).unwrap_or(0)
+        };
+        tally.passed += number("passed");
+        tally.failed += number("failed");
+        tally.skipped += number("ignored");
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_lines_are_added_up() {
+        let output = "test a ... ok\n\
+             test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.0s\n\
+             test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.0s\n";
+        assert_eq!(cargo_tally(output), Tally { passed: 4, failed: 2, skipped: 1 });
+        assert_eq!(cargo_tally("error: no tests"), Tally::default());
+    }
+
+    #[test]
+    fn an_interrupt_is_not_a_failed_check() {
+        let mut tally = Tally::default();
+        assert!(check::<()>(&mut tally, Err(Interrupted.into())).is_err());
+        assert!(check::<()>(&mut tally, Err(anyhow::anyhow!("x"))).unwrap().is_none());
+        assert!(check(&mut tally, Ok(1)).unwrap().is_some());
+        assert_eq!(tally, Tally { passed: 1, failed: 1, skipped: 0 });
+    }
+}

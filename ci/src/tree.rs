@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernel tree with one commit per patch: `linux/` on the pinned base, or
+//! `linux-kdir/` on the HEAD of the user's own tree (`KDIR=`).
+//!
+//! `KDIR` is cloned, not used in place and not given a worktree: both would write to
+//! the user's repository. A local clone shares its objects through hard links, so it
+//! costs one checkout, and nothing done to it later can reach the original.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context, Result};
+
+use tempfile::TempDir;
+
+use crate::base;
+use crate::git::Git;
+use crate::project::Project;
+use crate::series;
+use crate::ui::Step;
+
+const BRANCH: &str = "series";
+
+/// What git's configuration of the tree remembers of the last time when the tree and
+/// `patches/` were the same: the state of each.
+const SAVED_TREE: &str = "series.tree";
+const SAVED_PATCHES: &str = "series.patches";
+
+pub struct Tree {
+    pub dir: PathBuf,
+    /// Where its kernels are built.
+    pub build: PathBuf,
+}
+
+pub fn ensure(project: &Project) -> Result<Tree> {
+    let build = project.root.join("build");
+    let (name, build) = match project.opts.kdir {
+        Some(_) => ("linux-kdir", build.join("kdir")),
+        None => ("linux", build),
+    };
+    let tree = Tree { dir: project.root.join(name), build };
+    match tree.dir.exists() {
+        true => keep(project, name, &tree.dir)?,
+        false => create(project, name, &source(project)?, &tree.dir)?,
+    }
+    Ok(tree)
+}
+
+/// The repository whose HEAD is the base.
+fn source(project: &Project) -> Result<PathBuf> {
+    match &project.opts.kdir {
+        Some(kdir) => check_kdir(kdir).map(|()| kdir.clone()),
+        None => base::repository(project),
+    }
+}
+
+fn check_kdir(kdir: &Path) -> Result<()> {
+    let name = kdir.display();
+    let makefile = fs::read_to_string(kdir.join("Makefile"))
+        .with_context(|| format!("KDIR={name} is not a kernel tree: it has no Makefile"))?;
+    if !Git::is_repository(kdir)? || !kdir.join(".git").exists() {
+        bail!("KDIR={name} is not the top of a git tree: clone a mainline tree, or leave KDIR out");
+    }
+    if version(&makefile).is_none_or(|(major, _)| major < 7) {
+        bail!("KDIR={name} is not Linux 7.0 or later: the series is for 7.x");
+    }
+    if !Git::at(kdir).is_clean()? {
+        bail!("KDIR={name} has uncommitted changes: commit or stash them first");
+    }
+    Ok(())
+}
+
+/// VERSION and PATCHLEVEL of a kernel's Makefile.
+fn version(makefile: &str) -> Option<(u32, u32)> {
+    let number = |name: &str| {
+        let value = |line: &str| line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().parse().ok();
+        makefile.lines().take(10).find_map(value)
+    };
+    Some((number("VERSION")?, number("PATCHLEVEL")?))
+}
+
+/// Applies the series to a fresh tree that is thrown away, and writes it back: it
+/// must come out as `patches/` has it.
+pub fn try_series(project: &Project) -> Result<()> {
+    let part = fresh(project, "a fresh tree", &base::repository(project)?)?;
+    let git = Git::at(part.path().join("tree"));
+    match series::differences(project, &series::export(&git)?)?.first() {
+        None => Ok(()),
+        Some(file) => {
+            bail!("{} is not what git am and git format-patch make of it: run make patches", file.display())
+        }
+    }
+}
+
+/// Builds the tree aside and moves it into place when it is whole.
+fn create(project: &Project, name: &str, source: &Path, dest: &Path) -> Result<()> {
+    let part = fresh(project, name, source)?;
+    fs::rename(part.path().join("tree"), dest).with_context(|| format!("cannot move {name}/ into place"))
+}
+
+/// The series on `source`, in the folder `tree` of a temporary folder.
+fn fresh(project: &Project, name: &str, source: &Path) -> Result<TempDir> {
+    series::patch_files(&project.patches())?;
+    project.need_space(&project.root, 3, "a kernel tree")?;
+    let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&project.root)?;
+    let git = Git::at(part.path().join("tree"));
+    project.ui.step(&format!("check out {name}"), |step| {
+        let source = source.canonicalize()?.to_string_lossy().into_owned();
+        let clone = ["clone", "--quiet", "--no-checkout", "--no-tags", &source, "tree"];
+        step.run(&mut Git::at(part.path()).cmd(clone))?;
+        step.run(&mut git.cmd(["checkout", "--quiet", "-B", BRANCH, "--no-track", "HEAD"]))?;
+        step.run(&mut git.cmd(["tag", "base"])).map(drop)
+    })?;
+    project.ui.step("apply the series", |step| apply(project, step, &git))?;
+    Ok(part)
+}
+
+fn apply(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
+    series::apply(step, git, &project.patches())?;
+    mark_saved(project, git)?;
+    step.note(format!("{} commits", git.capture(["rev-list", "--count", "base..HEAD"])?));
+    Ok(())
+}
+
+/// A tree that is there already. What somebody did in it is never overwritten; what
+/// is only an older state of `patches/` is brought up to date.
+fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
+    let git = Git::at(dir);
+    if !Git::is_repository(dir)? || !git.succeeds(["rev-parse", "--verify", "-q", "base^{commit}"])? {
+        bail!("{name}/ is not a tree that make tree made (no tag base): move it away");
+    }
+    if let Some(kdir) = &project.opts.kdir {
+        same_source(name, kdir, &git)?;
+    }
+    let digest = series::digest(&git, &project.patches())?;
+    if !is_untouched(&git)? {
+        println!("{name}/ has work that is not in patches/: used as it is");
+    } else if config(&git, SAVED_PATCHES)? == digest {
+        println!("{name}/ has the series of patches/");
+    } else {
+        update(project, &git)?;
+    }
+    Ok(())
+}
+
+/// Notes that the tree and `patches/` are the same now.
+pub fn mark_saved(project: &Project, git: &Git) -> Result<()> {
+    git.capture(["config", SAVED_TREE, &state(git)?])?;
+    let digest = series::digest(git, &project.patches())?;
+    git.capture(["config", SAVED_PATCHES, &digest]).map(drop)
+}
+
+/// True when nothing was done in the tree since it was the same as `patches/`.
+fn is_untouched(git: &Git) -> Result<bool> {
+    Ok(git.is_clean()? && config(git, SAVED_TREE)? == state(git)?)
+}
+
+/// The commits and the text of the cover letter.
+fn state(git: &Git) -> Result<String> {
+    let branch = git.capture(["rev-parse", "--abbrev-ref", "HEAD"])?;
+    let description = config(git, &format!("branch.{branch}.description"))?;
+    Ok(format!("{} {}", git.capture(["rev-parse", "HEAD"])?, description).trim_end().to_owned())
+}
+
+/// Empty when the name is not set.
+fn config(git: &Git, name: &str) -> Result<String> {
+    git.capture(["config", "--default", "", "--get", name])
+}
+
+fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
+    check_kdir(kdir)?;
+    let head = Git::at(kdir).capture(["rev-parse", "HEAD"])?;
+    if git.capture(["rev-parse", "base^{commit}"])? != head {
+        bail!("{name}/ was made from another commit than KDIR has now: make distclean removes it");
+    }
+    Ok(())
+}
+
+fn update(project: &Project, git: &Git) -> Result<()> {
+    let old = git.capture(["rev-parse", "HEAD"])?;
+    let updated = project.ui.step("apply the series", |step| {
+        git.capture(["checkout", "--quiet", "-B", BRANCH, "base"])?;
+        apply(project, step, git)
+    });
+    if updated.is_err() {
+        // Not through `capture`: this must also run after Ctrl-C.
+        git.cmd(["am", "--abort"]).output()?;
+        git.cmd(["checkout", "--quiet", "-B", BRANCH, &old]).output()?;
+    }
+    updated
+}
+
+/// Removes the trees, if nothing is lost by it.
+pub fn remove(project: &Project) -> Result<()> {
+    for name in ["linux", "linux-kdir"] {
+        let dir = project.root.join(name);
+        if !dir.exists() {
+            continue;
+        }
+        if !is_untouched(&Git::at(&dir))? {
+            bail!(
+                "{name}/ has work that is not in patches/: make patches saves it, or remove {name}/ yourself"
+            );
+        }
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {name}/"))?;
+        println!("removed {name}/");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version;
+
+    #[test]
+    fn the_version_is_read_from_the_makefile() {
+        let makefile = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
+        assert_eq!(version(makefile), Some((7, 3)));
+        assert_eq!(version("VERSION = six\nPATCHLEVEL = 1\n"), None);
+        assert_eq!(version("all:\n\ttrue\n"), None);
+    }
+}

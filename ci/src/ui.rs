@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Steps: one line each on the terminal, the whole output in `log/`.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{anyhow, bail, Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use regex_lite::Regex;
+
+use crate::child::{self, End, Interrupted};
+
+pub struct Ui {
+    pub verbose: bool,
+    pub log_dir: PathBuf,
+}
+
+pub struct Step {
+    log: File,
+    pub log_name: String,
+    note: String,
+    verbose: bool,
+}
+
+impl Ui {
+    /// Runs `body` as one step. An error of it ends with the path of the step's log.
+    pub fn step<T>(&self, name: &str, body: impl FnOnce(&mut Step) -> Result<T>) -> Result<T> {
+        let mut step = Step::start(&self.log_dir, name, self.verbose)?;
+        let start = Instant::now();
+        let spinner = self.spinner(name);
+        let result = body(&mut step);
+        if let Some(spinner) = spinner {
+            spinner.finish_and_clear();
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        match result {
+            Ok(value) => {
+                println!("{name:<42} {seconds:>7.1} s  {}", step.note);
+                Ok(value)
+            }
+            Err(error) if error.is::<Interrupted>() => Err(error),
+            Err(error) => Err(anyhow!("{name}: {error:#} (log: {})", step.log_name)),
+        }
+    }
+
+    fn spinner(&self, name: &str) -> Option<ProgressBar> {
+        if self.verbose || !std::io::stderr().is_terminal() {
+            return None;
+        }
+        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").ok()?;
+        let spinner = ProgressBar::new_spinner().with_style(style).with_message(name.to_owned());
+        spinner.enable_steady_tick(Duration::from_millis(200));
+        Some(spinner)
+    }
+}
+
+impl Step {
+    fn start(dir: &Path, name: &str, verbose: bool) -> Result<Step> {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let file = format!("{}.log", name.replace([' ', '/'], "-"));
+        let path = dir.join(&file);
+        let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let log_name = format!("log/{file}");
+        Ok(Step { log, log_name, note: String::new(), verbose })
+    }
+
+    /// What the step's line says after its time.
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.note = text.into();
+    }
+
+    pub fn write(&mut self, text: &str) -> Result<()> {
+        if self.verbose {
+            print!("{text}");
+            std::io::stdout().flush()?;
+        }
+        self.log.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", self.log_name))
+    }
+
+    /// Runs a command; its output goes to the log, a failure shows its first error line.
+    pub fn run(&mut self, cmd: &mut Command) -> Result<String> {
+        self.write(&format!("$ {cmd:?}\n"))?;
+        let mut output = String::new();
+        let mut written = Ok(());
+        let end = child::supervise(cmd, None, |_, line| {
+            output += line;
+            written = std::mem::replace(&mut written, Ok(())).and_then(|()| self.write(line));
+            None
+        })?;
+        written?;
+        match end {
+            End::Exited(status) if status.success() => Ok(output),
+            _ => bail!("{}", first_error(&output)),
+        }
+    }
+}
+
+/// The line of a tool's output that says best what went wrong.
+pub fn first_error(output: &str) -> &str {
+    let error = Regex::new(r"(?i)(^|[\s:])(fatal )?error(\[E\d+\])?:|^fatal:|^E: |^make.*\*\*\*").unwrap();
+    let mut lines = output.lines().filter(|l| !l.trim().is_empty());
+    let found = lines.clone().find(|l| error.is_match(l));
+    found.or(lines.next_back()).unwrap_or("it failed without a word").trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_error;
+
+    #[test]
+    fn the_first_error_line_is_found() {
+        let gcc = "  CC a.o\na.c:3:1: error: expected ';'\nmake[1]: *** [a.o] Error 1\n";
+        assert_eq!(first_error(gcc), "a.c:3:1: error: expected ';'");
+        let rustc = "warning: x\nerror[E0433]: failed to resolve\n";
+        assert_eq!(first_error(rustc), "error[E0433]: failed to resolve");
+        assert_eq!(first_error("E: Unable to locate package x\n"), "E: Unable to locate package x");
+        assert_eq!(first_error("some\nlast words\n\n"), "last words");
+    }
+}
