@@ -8,6 +8,14 @@ use anyhow::Result;
 
 use crate::child;
 
+/// The commit that the series is on. In full: a branch may have the same name.
+pub const BASE: &str = "refs/tags/base";
+
+/// Who commits what nobody wrote, and when: always the same, for the same ids.
+pub const NAME: &str = "module-merge-loads";
+pub const EMAIL: &str = "module-merge-loads@localhost";
+pub const DATE: u32 = 946_684_800;
+
 pub struct Git {
     pub dir: PathBuf,
 }
@@ -26,9 +34,9 @@ impl Git {
             cmd.env_remove(name);
         }
         for role in ["AUTHOR", "COMMITTER"] {
-            cmd.env(format!("GIT_{role}_NAME"), "module-merge-loads");
-            cmd.env(format!("GIT_{role}_EMAIL"), "module-merge-loads@localhost");
-            cmd.env(format!("GIT_{role}_DATE"), "2000-01-01T00:00:00Z");
+            cmd.env(format!("GIT_{role}_NAME"), NAME);
+            cmd.env(format!("GIT_{role}_EMAIL"), EMAIL);
+            cmd.env(format!("GIT_{role}_DATE"), format!("{DATE} +0000"));
         }
         cmd
     }
@@ -39,6 +47,11 @@ impl Git {
 
     pub fn succeeds<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<bool> {
         child::succeeds(&mut self.cmd(args))
+    }
+
+    /// How many commits are on top of the base.
+    pub fn series_length(&self) -> Result<usize> {
+        Ok(self.capture(["rev-list", "--count", &format!("{BASE}..HEAD")])?.parse()?)
     }
 
     pub fn is_clean(&self) -> Result<bool> {

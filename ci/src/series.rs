@@ -9,7 +9,7 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
 use crate::child;
-use crate::git::Git;
+use crate::git::{Git, BASE};
 use crate::project::{data, Project};
 use crate::ui::Step;
 
@@ -63,11 +63,9 @@ pub fn apply(step: &mut Step, git: &Git, dir: &Path) -> Result<()> {
     let names: Vec<_> = files.iter().map(|f| f.to_string_lossy().into_owned()).collect();
     let options = ["am", "--quiet", "--committer-date-is-author-date", "--no-gpg-sign"];
     let words = options.into_iter().chain(names.iter().map(String::as_str));
-    let before = git.capture(["rev-parse", "HEAD"])?;
     if let Err(error) = step.run(&mut git.cmd(words)) {
         child::fail_if_interrupted()?;
-        let done = git.capture(["rev-list", "--count", &format!("{before}..HEAD")])?.parse()?;
-        let patch = files.get::<usize>(done).and_then(|f| f.file_name()).unwrap_or_default();
+        let patch = files.get(git.series_length()?).and_then(|f| f.file_name()).unwrap_or_default();
         bail!("patches/{} does not apply: {error}", patch.to_string_lossy());
     }
     if let Some(text) = description(&dir.join(COVER), &files)? {
@@ -121,14 +119,14 @@ pub fn export(git: &Git) -> Result<Files> {
     let branch = git.capture(["symbolic-ref", "--short", "HEAD"]).with_context(|| {
         format!("{} is not on a branch: git switch to the one with the series", git.dir.display())
     })?;
-    let range = format!("base..{branch}");
-    if git.capture(["rev-list", "--count", &range])? == "0" {
+    let range = format!("{BASE}..{branch}");
+    if git.series_length()? == 0 {
         bail!("{} has no commits on top of the tag base", git.dir.display());
     }
     let mut files = mails(git, &range)?;
     let copies: Copies = data("series.toml", include_str!("../series.toml"));
     let pattern = format!("{}*.{}", copies.from, copies.extension);
-    let added = git.capture(["diff", "--name-only", "--diff-filter=A", "base", &branch, "--", &pattern])?;
+    let added = git.capture(["diff", "--name-only", "--diff-filter=A", BASE, &branch, "--", &pattern])?;
     for path in added.lines() {
         let name = Path::new(path).file_name().unwrap_or_default();
         let output = git.cmd(["cat-file", "blob", &format!("{branch}:{path}")]).output()?;

@@ -14,7 +14,7 @@ use anyhow::{bail, Context, Result};
 use tempfile::TempDir;
 
 use crate::base;
-use crate::git::Git;
+use crate::git::{Git, BASE};
 use crate::project::Project;
 use crate::series;
 use crate::ui::Step;
@@ -118,7 +118,7 @@ fn fresh(project: &Project, name: &str, source: &Path) -> Result<TempDir> {
 fn apply(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
     series::apply(step, git, &project.patches())?;
     mark_saved(project, git)?;
-    step.note(format!("{} commits", git.capture(["rev-list", "--count", "base..HEAD"])?));
+    step.note(format!("{} commits", git.series_length()?));
     Ok(())
 }
 
@@ -126,7 +126,9 @@ fn apply(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
 /// is only an older state of `patches/` is brought up to date.
 fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
     let git = Git::at(dir);
-    if !Git::is_repository(dir)? || !git.succeeds(["rev-parse", "--verify", "-q", "base^{commit}"])? {
+    if !Git::is_repository(dir)?
+        || !git.succeeds(["rev-parse", "--verify", "-q", &format!("{BASE}^{{commit}}")])?
+    {
         bail!("{name}/ is not a tree that make tree made (no tag base): move it away");
     }
     if let Some(kdir) = &project.opts.kdir {
@@ -170,7 +172,7 @@ fn config(git: &Git, name: &str) -> Result<String> {
 fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
     check_kdir(kdir)?;
     let head = Git::at(kdir).capture(["rev-parse", "HEAD"])?;
-    if git.capture(["rev-parse", "base^{commit}"])? != head {
+    if git.capture(["rev-parse", &format!("{BASE}^{{commit}}")])? != head {
         bail!("{name}/ was made from another commit than KDIR has now: make distclean removes it");
     }
     Ok(())
@@ -179,7 +181,7 @@ fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
 fn update(project: &Project, git: &Git) -> Result<()> {
     let old = git.capture(["rev-parse", "HEAD"])?;
     let updated = project.ui.step("apply the series", |step| {
-        git.capture(["checkout", "--quiet", "-B", BRANCH, "base"])?;
+        git.capture(["checkout", "--quiet", "-B", BRANCH, BASE])?;
         apply(project, step, git)
     });
     if updated.is_err() {
