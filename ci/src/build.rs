@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::child;
@@ -38,6 +38,20 @@ struct Variant {
     fragments: Vec<String>,
 }
 
+fn matrix() -> Matrix {
+    data("kernels.toml", include_str!("../kernels.toml"))
+}
+
+/// What ARCH= may be.
+pub fn architectures() -> Vec<String> {
+    matrix().arch.into_keys().collect()
+}
+
+/// What KERNEL= may be.
+pub fn kernels() -> Vec<String> {
+    matrix().kernel.into_keys().collect()
+}
+
 /// A built kernel.
 pub struct Kernel {
     pub name: String,
@@ -48,11 +62,8 @@ pub struct Kernel {
 
 /// Builds what is not built; the kernels by name.
 pub fn ensure(project: &Project, tools: &Tools, tree: &Tree) -> Result<BTreeMap<String, Kernel>> {
-    let matrix: Matrix = data("kernels.toml", include_str!("../kernels.toml"));
-    let Some(arch) = matrix.arch.get(&project.opts.arch) else {
-        let known: Vec<_> = matrix.arch.keys().map(String::as_str).collect();
-        bail!("ARCH={} is not known; known: {}", project.opts.arch, known.join(", "));
-    };
+    let matrix = matrix();
+    let arch = &matrix.arch[&project.opts.arch];
     let burst = burst(project)?;
     let mut kernels = BTreeMap::new();
     for (name, variant) in &matrix.kernel {
@@ -139,7 +150,8 @@ impl Job<'_> {
         let mut cmd = child::command("make");
         cmd.arg("-C").arg(&self.tree.dir).arg(format!("O={}", self.obj.display()));
         cmd.arg(format!("-j{jobs}")).arg(format!("ARCH={}", self.project.opts.arch));
-        cmd.args(["LLVM=-19", "CC=ccache clang-19", "HOSTCC=ccache clang-19"]);
+        // Not for HOSTCC: rustc takes that as the name of its linker.
+        cmd.args(["LLVM=-19", "CC=ccache clang-19"]);
         // Debian's toolchain, not the one that rustup may have put before it.
         cmd.args(["RUSTC=/usr/bin/rustc", "RUSTDOC=/usr/bin/rustdoc"]);
         cmd.args(["RUSTFMT=/usr/bin/rustfmt", "CLIPPY_DRIVER=/usr/bin/clippy-driver"]);

@@ -19,7 +19,7 @@ use crate::report;
 /// The kernels that are compared: before, after.
 pub const KERNELS: [&str; 2] = ["off", "on"];
 /// For all scenarios of one boot.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -26,7 +26,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use child::Interrupted;
@@ -51,10 +51,10 @@ pub struct Options {
     #[arg(long, env = "KDIR", global = true)]
     kdir: Option<PathBuf>,
     /// ARCH=<name>: the architecture to build and boot
-    #[arg(long, env = "ARCH", default_value = "x86_64", global = true)]
+    #[arg(long, env = "ARCH", default_value = "x86_64", value_parser = PossibleValuesParser::new(build::architectures()), global = true)]
     arch: String,
-    /// KERNEL=on|off: which kernel `shell` boots
-    #[arg(long, env = "KERNEL", default_value = "on", global = true)]
+    /// KERNEL=<name>: which kernel `shell` boots
+    #[arg(long, env = "KERNEL", default_value = "on", value_parser = PossibleValuesParser::new(build::kernels()), global = true)]
     kernel: String,
     /// ROUNDS=<n>: how often `boot` measures each kernel
     #[arg(long, env = "ROUNDS", default_value = "5", value_parser = clap::value_parser!(u32).range(1..), global = true)]

@@ -56,3 +56,11 @@ fn cache() -> Result<PathBuf> {
 pub fn data<T: DeserializeOwned>(name: &str, text: &str) -> T {
     toml::from_str(text).unwrap_or_else(|e| panic!("ci/{name}: {e}"))
 }
+
+#[cfg(test)]
+pub fn for_test(root: &Path) -> Project {
+    use clap::Parser;
+    let opts = crate::Cli::parse_from(["ci", "help"]).opts;
+    let ui = Ui { verbose: false, log_dir: root.join("log") };
+    Project { root: root.to_owned(), cache: root.join("cache"), opts, ui }
+}

@@ -195,3 +195,108 @@ fn stale(project: &Project, files: &Files) -> Result<Vec<PathBuf>> {
     let names = names.filter_map(|p| Some(Path::new("patches").join(p.file_name()?)));
     Ok(names.filter(|name| !files.contains_key(name)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::Ui;
+
+    const COVER_TEXT: &str =
+        "module: a subject that is long enough to be folded in the header of a mail, for sure\n\n\
+                              Body.\n * not a shortlog (2):\n\nEnd.\n";
+
+    /// A tree with two commits on its base, in a project's folder.
+    fn tree(root: &Path) -> Git {
+        let git = Git::at(root.join("linux"));
+        fs::create_dir_all(git.dir.join("kernel/module")).unwrap();
+        let commit = |file: &str, text: &str, message: &str| {
+            fs::write(git.dir.join(file), text).unwrap();
+            git.capture(["add", "-A"]).unwrap();
+            let mut cmd = git.cmd(["commit", "-q", "-m", message]);
+            child::capture(
+                cmd.env("GIT_AUTHOR_NAME", "Ada Bücher").env("GIT_AUTHOR_EMAIL", "ada@example.org"),
+            )
+            .unwrap();
+        };
+        git.capture(["init", "-q", "-b", "series"]).unwrap();
+        commit("kernel/module/main.c", "int a;\n", "base");
+        git.capture(["tag", "base"]).unwrap();
+        // A branch of the same name must not be taken for it.
+        git.capture(["branch", "base"]).unwrap();
+        commit("kernel/module/pending.rs", "// one\n", "module: one");
+        commit("kernel/module/main.c", "int a;\nint b;\n", "module: two");
+        git.capture(["config", "branch.series.description", COVER_TEXT]).unwrap();
+        git
+    }
+
+    fn project(root: &Path) -> Project {
+        crate::project::for_test(root)
+    }
+
+    fn save(root: &Path, files: &Files) {
+        for (name, content) in files {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), content).unwrap();
+        }
+    }
+
+    fn apply_to_base(root: &Path) -> (Git, Result<()>) {
+        let git = Git::at(root.join("fresh"));
+        Git::at(root).capture(["clone", "-q", "linux", "fresh"]).unwrap();
+        git.capture(["checkout", "-q", "-B", "series", "refs/tags/base"]).unwrap();
+        let ui = Ui { verbose: false, log_dir: root.join("log") };
+        let result = ui.step("apply", |step| apply(step, &git, &root.join("patches")));
+        (git, result)
+    }
+
+    #[test]
+    fn commits_to_patches_to_commits_is_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let git = tree(root.path());
+        let files = export(&git).unwrap();
+        assert_eq!(files, export(&git).unwrap(), "two runs differ");
+        assert_eq!(files[Path::new("rust/pending/src/pending.rs")], b"// one\n");
+        assert_eq!(files.len(), 4);
+        save(root.path(), &files);
+        let (fresh, result) = apply_to_base(root.path());
+        result.unwrap();
+        assert_eq!(export(&fresh).unwrap(), files);
+        let text = fresh.capture(["config", "branch.series.description"]).unwrap();
+        assert_eq!(text, COVER_TEXT.trim_end());
+    }
+
+    #[test]
+    fn every_difference_is_seen() {
+        let root = tempfile::tempdir().unwrap();
+        let files = export(&tree(root.path())).unwrap();
+        let project = project(root.path());
+        assert_eq!(differences(&project, &files).unwrap().len(), 4);
+        save(root.path(), &files);
+        assert!(differences(&project, &files).unwrap().is_empty());
+        fs::write(root.path().join("rust/pending/src/pending.rs"), "// two\n").unwrap();
+        fs::write(root.path().join("patches/0003-gone.patch"), "").unwrap();
+        let names = differences(&project, &files).unwrap();
+        assert_eq!(names, [Path::new("patches/0003-gone.patch"), Path::new("rust/pending/src/pending.rs")]);
+    }
+
+    #[test]
+    fn a_patch_that_does_not_apply_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let files = export(&tree(root.path())).unwrap();
+        save(root.path(), &files);
+        let broken = root.path().join("patches/0002-module-two.patch");
+        let text = fs::read_to_string(&broken).unwrap().replace(" int a;", " int c;");
+        fs::write(broken, text).unwrap();
+        let error = apply_to_base(root.path()).1.unwrap_err().to_string();
+        assert!(error.contains("patches/0002-module-two.patch does not apply"), "{error}");
+        assert!(error.contains("kernel/module/main.c"), "{error}");
+    }
+
+    #[test]
+    fn a_series_without_a_cover_letter_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let git = tree(root.path());
+        git.capture(["config", "--unset", "branch.series.description"]).unwrap();
+        assert!(export(&git).unwrap_err().to_string().contains("no cover letter"));
+    }
+}

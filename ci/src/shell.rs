@@ -11,13 +11,10 @@ use crate::deps::Tools;
 use crate::project::Project;
 
 pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<()> {
-    let name = &project.opts.kernel;
-    let Some(kernel) = kernels.get(name) else {
-        let known: Vec<_> = kernels.keys().map(String::as_str).collect();
-        bail!("KERNEL={name} is not known; known: {}", known.join(", "));
-    };
+    let kernel = &kernels[&project.opts.kernel];
     println!(
-        "kernel \"{name}\": the test modules and ./burst (--help) are in the current folder; exit ends it"
+        "kernel \"{}\": the test modules and ./burst (--help) are in the current folder; exit ends it",
+        kernel.name
     );
     // In the foreground, with the terminal: Ctrl-C is the guest's.
     let status = boot::vng(tools, kernel)?.status().context("virtme-ng does not start")?;
