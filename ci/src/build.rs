@@ -158,6 +158,8 @@ impl Job<'_> {
         cmd.arg(format!("BINDGEN={}", self.tools.bindgen_dir.join("bindgen").display()));
         cmd.env("LIBCLANG_PATH", "/usr/lib/llvm-19/lib");
         cmd.env("CCACHE_DIR", self.project.cache.join("ccache"));
+        // Another clone of the project compiles the same files under another path.
+        cmd.env("CCACHE_BASEDIR", &self.project.root).env("CCACHE_NOHASHDIR", "1");
         cmd.env("KBUILD_BUILD_TIMESTAMP", "@0");
         cmd.env("KBUILD_BUILD_USER", "ci").env("KBUILD_BUILD_HOST", "ci");
         cmd
