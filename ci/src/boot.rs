@@ -18,11 +18,13 @@ use crate::ui::Step;
 /// Limits outside of the test, generous: an emulated guest beside a busy compiler.
 const BOOT: Duration = Duration::from_secs(120);
 const SHUTDOWN: Duration = Duration::from_secs(60);
-const CPUS: &str = "8";
 
 /// What the guest is to do: a shell script, run in the kernel's stage folder.
 pub struct Guest<'a> {
+    /// As ci/splats.toml calls it.
+    pub name: String,
     pub kernel: &'a Kernel,
+    pub cpus: u32,
     pub script: String,
     pub limit: Duration,
     /// The folder that the guest writes its results to.
@@ -34,7 +36,7 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
     fs::create_dir_all(&guest.out).with_context(|| format!("cannot make {}", guest.out.display()))?;
     let script = guest.out.join("run.sh");
     fs::write(&script, wrapped(guest))?;
-    let mut vng = vng(tools, guest.kernel)?;
+    let mut vng = vng(tools, guest.kernel, guest.cpus)?;
     vng.arg("--verbose").arg(format!("--rwdir={}", guest.out.display()));
     vng.arg(format!("--exec=sh {}", script.display()));
     save_command(project, step, &vng)?;
@@ -58,7 +60,7 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
         step.write(&text)?;
         log += &text;
     }
-    Ok(judge::judge(&log, &guest.kernel.name))
+    Ok(judge::judge(&log, &guest.name))
 }
 
 /// Which time limit is running.
@@ -95,12 +97,12 @@ fn wrapped(guest: &Guest) -> String {
 }
 
 /// virtme-ng on `kernel`, without saying yet what it shall do.
-pub fn vng(tools: &Tools, kernel: &Kernel) -> Result<Command> {
+pub fn vng(tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
     let mut cmd = child::command(tools.vng_dir.join("vng"));
     // vng finds its parts through PATH.
     let path = std::env::var("PATH").unwrap_or_default();
     cmd.env("PATH", format!("{}:{path}", tools.vng_dir.display()));
-    cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", CPUS]);
+    cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", &cpus.to_string()]);
     cmd.args(["--memory", &memory()?]).arg("--cwd").arg(&kernel.stage);
     // 9p is in QEMU itself: nothing else to install, to start and to clean up. The guest
     // gets its modules from the stage folder, not from a view of the build folder.
@@ -111,12 +113,12 @@ pub fn vng(tools: &Tools, kernel: &Kernel) -> Result<Command> {
     Ok(cmd)
 }
 
-/// 4 GiB, or half of what is free.
+/// 2 GiB, or half of what is free. (With 4, a section that is to be too large for a module is not.)
 fn memory() -> Result<String> {
     let text = fs::read_to_string("/proc/meminfo")?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    let mib = (kib.context("/proc/meminfo has no MemAvailable")? / 2048).min(4096);
+    let mib = (kib.context("/proc/meminfo has no MemAvailable")? / 2048).min(2048);
     if mib < 1024 {
         bail!("the guest needs 1 GiB, and {mib} MiB is half of what is free: end other programs");
     }

@@ -18,6 +18,8 @@ use crate::report;
 
 /// The kernels that are compared: before, after.
 pub const KERNELS: [&str; 2] = ["off", "on"];
+/// More than a small machine has, as on the large ones that the series is for.
+pub const CPUS: u32 = 8;
 /// For all scenarios of one boot.
 const LIMIT: Duration = Duration::from_secs(1200);
 
@@ -100,7 +102,8 @@ fn boot(
     round: u32,
 ) -> Result<Vec<Burst>> {
     let out = project.root.join(format!("build/results/demo-{}-{round}", kernel.name));
-    let guest = Guest { kernel, script: script(scenarios, &out), limit: LIMIT, out };
+    let name = format!("burst {}", kernel.name);
+    let guest = Guest { name, kernel, cpus: CPUS, script: script(scenarios, &out), limit: LIMIT, out };
     project.ui.step(&format!("boot {} {round}", kernel.name), |step| {
         let verdict = boot::run(project, tools, step, &guest)?;
         if !verdict.is_clean() {

@@ -30,7 +30,7 @@ struct Splat {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exception {
-    kernel: String,
+    guests: Vec<String>,
     pattern: String,
     #[allow(dead_code, reason = "for people; no exception goes without it")]
     reason: String,
@@ -54,7 +54,7 @@ impl Verdict {
 }
 
 /// A crash outranks a hang, a hang outranks a failure.
-pub fn judge(log: &str, kernel: &str) -> Verdict {
+pub fn judge(log: &str, guest: &str) -> Verdict {
     let messages: Vec<&str> = log.lines().filter_map(message).collect();
     let last = log.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default();
     let killed = log.lines().find_map(|l| l.strip_prefix(KILLED));
@@ -62,7 +62,7 @@ pub fn judge(log: &str, kernel: &str) -> Verdict {
     let done = messages.iter().find_map(|m| m.strip_prefix(DONE));
     let powered_off = messages.iter().any(|m| POWER.iter().any(|p| m.starts_with(p)));
 
-    if let Some(splat) = splat(&messages, kernel) {
+    if let Some(splat) = splat(&messages, guest) {
         return splat;
     }
     if let Some(text) = killed {
@@ -86,10 +86,10 @@ fn message(line: &str) -> Option<&str> {
     stamp.trim_start().starts_with(|c: char| c.is_ascii_digit()).then(|| text.trim())
 }
 
-fn splat(messages: &[&str], kernel: &str) -> Option<Verdict> {
+fn splat(messages: &[&str], guest: &str) -> Option<Verdict> {
     let rules: Rules = data("splats.toml", include_str!("../splats.toml"));
     let regex = |pattern: &str| Regex::new(pattern).expect("ci/splats.toml: pattern");
-    let exceptions = rules.exception.iter().filter(|e| e.kernel == kernel);
+    let exceptions = rules.exception.iter().filter(|e| e.guests.iter().any(|g| g == guest));
     let exceptions: Vec<Regex> = exceptions.map(|e| regex(&e.pattern)).collect();
     let counts = |m: &&&str| !exceptions.iter().any(|e| e.is_match(m));
     rules.splat.iter().find_map(|splat| {
@@ -114,7 +114,7 @@ mod tests {
             let log = entry.unwrap().path();
             if log.extension().is_some_and(|e| e == "log") {
                 let verdict = fs::read_to_string(log.with_extension("verdict")).unwrap();
-                let found = judge(&fs::read_to_string(&log).unwrap(), "on");
+                let found = judge(&fs::read_to_string(&log).unwrap(), "burst on");
                 assert_eq!(found.what, verdict.trim(), "{}: {}", log.display(), found.line);
                 seen += 1;
             }
@@ -123,10 +123,10 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_is_for_one_kernel_only() {
+    fn an_exception_is_for_its_guests_only() {
         let line = "[    9.1] execmem: unable to allocate memory\n";
-        assert_eq!(judge(line, "on").what, "no memory");
-        assert_eq!(judge(line, "off").what, "never booted");
+        assert_eq!(judge(line, "burst on").what, "no memory");
+        assert_eq!(judge(line, "burst off").what, "never booted");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use crate::ktap::{self, Outcome};
 use crate::project::{data, Project};
 use crate::ui::Step;
 
+/// With more than the host has, waking 64 tasks is slow, and shows nothing more.
+const CPUS: u32 = 2;
 const LIMIT: Duration = Duration::from_secs(900);
 
 #[derive(Deserialize)]
@@ -64,7 +66,8 @@ fn boot(
     let ktap = out.join("ktap");
     // The verdict on each test is in its output, not in the exit code.
     let script = format!("MODULE_DIR=$PWD ./{} > '{}' || true\n", contract.program, ktap.display());
-    let guest = Guest { kernel, script, limit: LIMIT, out };
+    let name = format!("kselftest {}", kernel.name);
+    let guest = Guest { name, kernel, cpus: CPUS, script, limit: LIMIT, out };
     let verdict = boot::run(project, tools, step, &guest)?;
     let output = fs::read_to_string(&ktap).unwrap_or_default();
     step.write(&output)?;

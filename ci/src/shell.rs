@@ -7,6 +7,7 @@ use anyhow::{bail, Context, Result};
 
 use crate::boot;
 use crate::build::Kernel;
+use crate::demo;
 use crate::deps::Tools;
 use crate::project::Project;
 
@@ -17,7 +18,7 @@ pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>)
         kernel.name
     );
     // In the foreground, with the terminal: Ctrl-C is the guest's.
-    let status = boot::vng(tools, kernel)?.status().context("virtme-ng does not start")?;
+    let status = boot::vng(tools, kernel, demo::CPUS)?.status().context("virtme-ng does not start")?;
     match status.success() {
         true => Ok(()),
         false => bail!("the guest ended badly ({status})"),
