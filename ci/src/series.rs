@@ -257,6 +257,8 @@ mod tests {
         assert_eq!(files, export(&git).unwrap(), "two runs differ");
         assert_eq!(files[Path::new("rust/pending/src/pending.rs")], b"// one\n");
         assert_eq!(files.len(), 4);
+        let patch = &files[Path::new("patches/0001-module-one.patch")];
+        assert!(patch.starts_with(b"From 0000000000"), "the id of a commit is in its patch");
         save(root.path(), &files);
         let (fresh, result) = apply_to_base(root.path());
         result.unwrap();

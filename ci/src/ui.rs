@@ -117,6 +117,7 @@ mod tests {
         let rustc = "warning: x\nerror[E0433]: failed to resolve\n";
         assert_eq!(first_error(rustc), "error[E0433]: failed to resolve");
         assert_eq!(first_error("E: Unable to locate package x\n"), "E: Unable to locate package x");
+        assert_eq!(first_error("fatal: not a tree\nlater\n"), "fatal: not a tree");
         assert_eq!(first_error("some\nlast words\n\n"), "last words");
     }
 }
