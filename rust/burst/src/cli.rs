@@ -116,6 +116,7 @@ mod tests {
 
     #[test]
     fn options_of_finit_need_finit() {
+        assert!(parse("burst m.ko").check().is_ok());
         for option in ["--compressed", "--copies"] {
             assert!(parse(&format!("burst {option} m.ko")).check().is_err());
             assert!(parse(&format!("burst {option} --syscall finit m.ko")).check().is_ok());

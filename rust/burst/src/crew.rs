@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn shared_slots_start_as_forked() {
-        let slots = shared_slots(400).unwrap();
+        let slots = shared_slots(100_000).unwrap();
         assert!(slots.iter().all(|slot| slot.state() == State::Forked));
     }
 }

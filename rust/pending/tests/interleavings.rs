@@ -228,7 +228,7 @@ fn a_request_after_an_answer_joins_no_finished_load() {
     });
 }
 
-// 1569, 0.4 s
+// 1564, 0.4 s
 #[test]
 fn two_names_side_by_side() {
     explore(|| {
@@ -260,7 +260,7 @@ fn claims_while_the_owner_finishes() {
     });
 }
 
-// 14119, 4 s
+// 15518, 4 s
 #[test]
 fn a_removal_beside_two_requests() {
     explore(|| {
