@@ -12,6 +12,14 @@ use crate::kselftest::{self, Tally};
 use crate::project::Project;
 use crate::{build, demo, patches, tree};
 
+/// Runs of cargo test: what the step is called, the workspace, more arguments.
+const CARGO_TESTS: [(&str, &str, &[&str]); 4] = [
+    ("cargo test ci", "ci", &[]),
+    ("cargo test rust", "rust", &[]),
+    ("pending.rs in every interleaving (loom)", "rust", &["-p", "pending", "--features", "loom"]),
+    ("pending.rs in random schedules (shuttle)", "rust", &["-p", "pending", "--features", "shuttle"]),
+];
+
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     let mut tally = Tally::default();
     let outcome = all(project, tools, &mut tally);
@@ -35,8 +43,8 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
 /// One check after the other. A failure is counted and the next check still runs,
 /// as far as it can.
 fn all(project: &Project, tools: &Tools, tally: &mut Tally) -> Result<()> {
-    for workspace in ["ci", "rust"] {
-        count(tally, cargo_test(project, workspace))?;
+    for (name, workspace, arguments) in CARGO_TESTS {
+        count(tally, cargo_test(project, name, workspace, arguments))?;
     }
     check(tally, tree::try_series(project))?;
     let Some(tree) = check(tally, tree::ensure(project))? else { return Ok(()) };
@@ -81,12 +89,12 @@ fn count(tally: &mut Tally, result: Result<Tally>) -> Result<()> {
     }
 }
 
-fn cargo_test(project: &Project, workspace: &str) -> Result<Tally> {
+fn cargo_test(project: &Project, name: &str, workspace: &str, arguments: &[&str]) -> Result<Tally> {
     let manifest = project.root.join(workspace).join("Cargo.toml");
-    project.ui.step(&format!("cargo test {workspace}"), |step| {
+    project.ui.step(name, |step| {
         let mut cargo = child::command("cargo");
-        cargo.args(["test", "--release", "--locked", "--workspace", "--manifest-path"]);
-        let output = step.run(cargo.arg(Path::new(&manifest)))?;
+        cargo.args(["test", "--release", "--locked", "--manifest-path"]);
+        let output = step.run(cargo.arg(Path::new(&manifest)).args(arguments))?;
         let tally = cargo_tally(&output);
         if tally.passed == 0 {
             bail!("no test ran");
