@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, env = "KERNEL", default_value = "on", value_parser = PossibleValuesParser::new(build::kernels()), global = true)]
     kernel: String,
     /// ROUNDS=<n>: how often `boot` measures each kernel
-    #[arg(long, env = "ROUNDS", default_value = "5", value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
 }
 
