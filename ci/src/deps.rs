@@ -15,6 +15,7 @@ use crate::project::{data, Project};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Deps {
     bindgen: String,
+    cargo_mutants: String,
     virtme_ng: String,
     debian: Vec<Package>,
 }
@@ -51,15 +52,8 @@ pub struct Tools {
 pub fn ensure(project: &Project) -> Result<Tools> {
     let deps = deps();
     debian(project, &deps)?;
-    let bindgen = project.cache.join(format!("bindgen-{}", deps.bindgen));
+    let bindgen_dir = cargo_install(project, "bindgen", "bindgen-cli", &deps.bindgen)?;
     let venv = project.cache.join(format!("virtme-ng-{}", deps.virtme_ng));
-    if !bindgen.join("bin/bindgen").exists() {
-        project.ui.step("install bindgen", |step| {
-            let mut cmd = child::command("cargo");
-            cmd.args(["install", "--locked", "bindgen-cli", "--version", &deps.bindgen, "--root"]);
-            step.run(cmd.arg(&bindgen)).map(drop)
-        })?;
-    }
     // Written last: a venv without it was interrupted.
     let complete = venv.join("complete");
     if !complete.exists() {
@@ -70,7 +64,27 @@ pub fn ensure(project: &Project) -> Result<Tools> {
             std::fs::write(&complete, "").context("cannot write to the cache")
         })?;
     }
-    Ok(Tools { bindgen_dir: bindgen.join("bin"), vng_dir: venv.join("bin") })
+    Ok(Tools { bindgen_dir, vng_dir: venv.join("bin") })
+}
+
+/// Makes sure of cargo-mutants, which only the verb `mutants` needs.
+pub fn cargo_mutants(project: &Project) -> Result<PathBuf> {
+    let dir = cargo_install(project, "cargo-mutants", "cargo-mutants", &deps().cargo_mutants)?;
+    Ok(dir.join("cargo-mutants"))
+}
+
+/// The folder with `program` of that version of a crate, in the cache.
+fn cargo_install(project: &Project, program: &str, name: &str, version: &str) -> Result<PathBuf> {
+    let root = project.cache.join(format!("{program}-{version}"));
+    let dir = root.join("bin");
+    if !dir.join(program).exists() {
+        project.ui.step(&format!("install {program}"), |step| {
+            let mut cmd = child::command("cargo");
+            cmd.args(["install", "--locked", name, "--version", version, "--root"]);
+            step.run(cmd.arg(&root)).map(drop)
+        })?;
+    }
+    Ok(dir)
 }
 
 fn debian(project: &Project, deps: &Deps) -> Result<()> {

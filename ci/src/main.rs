@@ -13,6 +13,7 @@ mod judge;
 mod kconfig;
 mod kselftest;
 mod ktap;
+mod mutants;
 mod patches;
 mod project;
 mod report;
@@ -81,6 +82,8 @@ enum Verb {
     Shell,
     /// all tests: crates, series, kernels, contract, targets
     Test,
+    /// break pending.rs on purpose, each bug in turn: a test must notice it
+    Mutants,
     /// remove build/ and log/
     Clean,
     /// clean, and remove the kernel trees if nothing in them is unsaved
@@ -110,6 +113,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Help => return Ok(Cli::command().print_help()?),
         Verb::Clean => return clean::clean(&project),
         Verb::Distclean => return clean::distclean(&project),
+        Verb::Mutants => return mutants::run(&project),
         Verb::Patches { check } => return patches::patches(&project, check),
         _ => {}
     }

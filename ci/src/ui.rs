@@ -82,19 +82,24 @@ impl Step {
 
     /// Runs a command; its output goes to the log, a failure shows its first error line.
     pub fn run(&mut self, cmd: &mut Command) -> Result<String> {
+        match self.run_until(cmd, None)? {
+            (End::Exited(status), output) if status.success() => Ok(output),
+            (_, output) => bail!("{}", first_error(&output)),
+        }
+    }
+
+    /// Runs a command, at most until `deadline`; its output goes to the log.
+    pub fn run_until(&mut self, cmd: &mut Command, deadline: Option<Instant>) -> Result<(End, String)> {
         self.write(&format!("$ {cmd:?}\n"))?;
         let mut output = String::new();
         let mut written = Ok(());
-        let end = child::supervise(cmd, None, |_, line| {
+        let end = child::supervise(cmd, deadline, |_, line| {
             output += line;
             written = std::mem::replace(&mut written, Ok(())).and_then(|()| self.write(line));
-            None
+            deadline
         })?;
         written?;
-        match end {
-            End::Exited(status) if status.success() => Ok(output),
-            _ => bail!("{}", first_error(&output)),
-        }
+        Ok((end, output))
     }
 }
 
