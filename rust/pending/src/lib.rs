@@ -2,25 +2,55 @@
 
 //! `kernel/module/pending.rs` of the series, unchanged, over the stand-in `kernel` crate.
 //!
-//! What is tested, and how to run it (in `rust/`, add `--release` for more speed):
+//! # What is shown
 //!
-//! | Test | Command | What it explores |
-//! |---|---|---|
-//! | `contract` | `cargo test -p pending` | each row of the contract, one by one |
-//! | `sequences` | the same | random sequences over several names against a model |
-//! | `interleavings` | `cargo test -p pending --features loom` | small casts, all interleavings |
-//! | `crowd` | `cargo test -p pending --features shuttle` | a large cast, random schedules |
+//! In every run of every test:
 //!
-//! Environment: `LOOM_MAX_PREEMPTIONS` (4), `SHUTTLE_SCHEDULES` (1000), `SHUTTLE_REPLAY` (a schedule
-//! that a failure printed), `PROPTEST_CASES` (256).
+//! * a name has one owner at a time, and init runs once for each owner;
+//! * a duplicate gets the outcome of the load that it joined, never that of a later one;
+//! * nobody sleeps after the load that they joined has ended, and nobody is woken by another load;
+//! * a signal ends the sleep of its task, and changes nothing for the owner or another duplicate;
+//! * nobody sleeps or allocates with the lock held or inside of an RCU read side, and no module is
+//!   looked at after it may have been freed;
+//! * no entry is used after it was freed, and no entry, reference or warning is left at the end.
 //!
-//! In each test: a name has one owner at a time; a waiter gets the outcome of the load that it
-//! joined; nobody sleeps after that load has ended; nobody is woken by another load; nobody sleeps
-//! or allocates with the lock held; no entry, reference or warning is left at the end.
+//! # How, and within which bounds
 //!
-//! Not covered: the order of memory accesses beyond what the locks give, the C code that calls the
-//! interface ([`loader`] is written after it), and interleavings with more preemptions than the
-//! bound.
+//! In `rust/`:
+//!
+//! | Test | Command | Explores | Bounds |
+//! |---|---|---|---|
+//! | `contract` | `cargo test -p pending` | the contract, row by row | one order of steps each |
+//! | `sequences` | the same | random sequences over several names, against a model | `PROPTEST_CASES` (256) of up to 59 steps, 3 names |
+//! | `interleavings` | `cargo test -p pending --features loom` | small casts, all interleavings | up to 3 tasks, `LOOM_MAX_PREEMPTIONS` (4) |
+//! | `crowd` | `cargo test --release -p pending --features shuttle` | a large cast, random schedules | 12 tasks, 3 names, 3 steps each, `SHUTTLE_SCHEDULES` (1000) |
+//!
+//! All interleavings means: all orders in which the tasks can take locks and access the atomics of
+//! the stand-in, with at most so many switches away from a task that could go on. How many there
+//! are and how long they take is written above each model. A random schedule that fails is printed,
+//! and happens again with it in `SHUTTLE_REPLAY`.
+//!
+//! `contract` runs under loom and shuttle, too, and `interleavings` under shuttle.
+//!
+//! # How far the tests can be trusted
+//!
+//! `make mutants`, at the top of the project, breaks the file on purpose and demands that a test
+//! notices. `mutants/` has bugs as concurrency invites them, one patch each; the verb's table says
+//! which backend noticed which. cargo-mutants makes the others. It changes no order of steps, so
+//! the tests on std must do for these.
+//!
+//! # What is not shown
+//!
+//! * The order of memory accesses. The file has no atomics of its own: its order comes from the
+//!   lock, the completion, the outcome's `SetOnce` and the reference counts. Loom looks at those of
+//!   the stand-in, not at the kernel's.
+//! * What the kernel's `Arc`, `List`, `Completion`, `SetOnce`, `Mutex` and RCU do. The stand-in has
+//!   their contracts, and checks that the file keeps its part; the real ones run in the tests that
+//!   boot a kernel.
+//! * The C code that calls the interface. [`loader`] is written after it, step by step, by hand.
+//!   Two of the bugs in `mutants/` are of this side.
+//! * Undefined behaviour in the sense of the compiler, other than by what it leads to here.
+//! * Larger casts in all interleavings, and bugs that need more preemptions than the bound.
 
 pub mod loader;
 #[rustfmt::skip]
