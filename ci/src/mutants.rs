@@ -137,7 +137,7 @@ impl Bench<'_> {
         backend: &Backend,
         limit: Option<Duration>,
     ) -> Result<(Verdict, Duration)> {
-        step.run(self.cargo_test(backend).arg("--no-run"))?;
+        step.run(self.cargo_test(backend).arg("--no-run")).context("it does not compile")?;
         let start = Instant::now();
         let (end, _) = step.run_until(&mut self.cargo_test(backend), limit.map(|l| start + l))?;
         let verdict = match end {
@@ -160,9 +160,9 @@ impl Bench<'_> {
         self.project.ui.step("cargo-mutants", |step| {
             self.mend(step)?;
             let mut cmd = self.command(program);
-            cmd.args(["mutants", "--in-place", "--colors=never", "--baseline=skip", "--timeout"]);
-            cmd.arg(limit.as_secs().to_string()).arg("--output").arg(self.dir());
-            cmd.arg("--dir").arg(self.tree().join("rust"));
+            cmd.args(["mutants", "--in-place", "--baseline=skip", "--colors=never", "--no-times"]);
+            cmd.arg("--timeout").arg(limit.as_secs().to_string());
+            cmd.arg("--output").arg(self.dir()).arg("--dir").arg(self.tree().join("rust"));
             let (end, output) = step.run_until(&mut cmd, None)?;
             step.note(judge(end, &output)?);
             Ok(())
