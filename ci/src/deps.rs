@@ -60,7 +60,8 @@ pub fn ensure(project: &Project) -> Result<Tools> {
         project.ui.step("install virtme-ng", |step| {
             step.run(child::command("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
             let mut pip = child::command(venv.join("bin/pip"));
-            step.run(pip.args(["install", &format!("virtme-ng=={}", deps.virtme_ng)]))?;
+            let version = format!("virtme-ng=={}", deps.virtme_ng);
+            step.run(pip.args(["install", &version])).context("pip cannot install it: check the network")?;
             std::fs::write(&complete, "").context("cannot write to the cache")
         })?;
     }
@@ -81,7 +82,8 @@ fn cargo_install(project: &Project, program: &str, name: &str, version: &str) ->
         project.ui.step(&format!("install {program}"), |step| {
             let mut cmd = child::command("cargo");
             cmd.args(["install", "--locked", name, "--version", version, "--root"]);
-            step.run(cmd.arg(&root)).map(drop)
+            let download = "cargo cannot install it: check the network";
+            step.run(cmd.arg(&root)).context(download).map(drop)
         })?;
     }
     Ok(dir)
