@@ -25,7 +25,6 @@ struct Base {
     suite: String,
     tarball: String,
     keyring: String,
-    mirror: String,
 }
 
 /// The repository, with the tag `base`.
@@ -47,7 +46,8 @@ pub fn repository(project: &Project) -> Result<PathBuf> {
 
 /// apt with a configuration of its own: the machine's sources stay as they are.
 fn download(step: &mut Step, base: &Base, dir: &Path) -> Result<()> {
-    let mirror = mirror(&indextargets()?).unwrap_or(base.mirror.clone());
+    let mirror = mirror(&indextargets()?)
+        .context("apt knows no Debian mirror: add one to its sources, or give KDIR=<kernel git tree>")?;
     let source = format!("deb [signed-by={}] {mirror} {} main\n", base.keyring, base.suite);
     fs::write(dir.join("sources.list"), source)?;
     for folder in ["lists/partial", "cache/archives/partial"] {
