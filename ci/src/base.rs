@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The base kernel: a bare git repository in the cache, made once from Debian's
+//! Base kernels: each a bare git repository in the cache, made once from Debian's
 //! source package. Its one commit has the same id on every machine.
 
 use std::fs;
@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{bail, Context, Result};
+use regex_lite::Regex;
 use serde::Deserialize;
 use tar::{Archive, EntryType};
 
+use crate::apt::Apt;
 use crate::child;
 use crate::git::{Git, DATE, EMAIL, NAME};
 use crate::project::{data, Project};
@@ -18,74 +20,98 @@ use crate::ui::Step;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Base {
-    subject: String,
+struct Bases {
+    base: Vec<Base>,
+    newest: Newest,
+}
+
+#[derive(Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    pub name: String,
     package: String,
     version: String,
     suite: String,
-    tarball: String,
-    keyring: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Newest {
+    packages: String,
+    suites: Vec<String>,
+}
+
+fn bases() -> Bases {
+    data("base.toml", include_str!("../base.toml"))
+}
+
+/// Those of base.toml; the first is the one that the series is for.
+pub fn known() -> Vec<Base> {
+    bases().base
+}
+
+/// The one that the series is for.
+pub fn pinned() -> Base {
+    known().swap_remove(0)
+}
+
+/// The newest that Debian has anywhere.
+pub fn newest(step: &mut Step) -> Result<Base> {
+    let Newest { packages, suites } = bases().newest;
+    let dir = tempfile::tempdir()?;
+    let suites: Vec<&str> = suites.iter().map(String::as_str).collect();
+    let apt = Apt::new(dir.path(), &suites)?;
+    step.run(&mut apt.get(&["update"])).with_context(|| format!("{}: check the network", apt.mirror))?;
+    let names = step.run(&mut apt.cache(&["pkgnames", "linux-source-"]))?;
+    let pattern = Regex::new(&packages).context("ci/base.toml: packages")?;
+    let names: Vec<&str> = names.lines().filter(|name| pattern.is_match(name)).collect();
+    let offers = step.run(apt.cache(&["madison"]).args(&names))?;
+    let mut newest: Option<Base> = None;
+    for base in offers.lines().filter_map(offer) {
+        let is_newer = |old: &Base| {
+            let words = ["--compare-versions", &base.version, "gt", &old.version];
+            child::succeeds(child::command("dpkg").args(words))
+        };
+        if newest.as_ref().map_or(Ok(true), is_newer)? {
+            newest = Some(base);
+        }
+    }
+    newest.with_context(|| format!("{} has no {packages}", apt.mirror))
+}
+
+/// A line of apt-cache madison: `package | version | mirror suite/main amd64 Packages`.
+fn offer(line: &str) -> Option<Base> {
+    let mut fields = line.split('|').map(str::trim);
+    let (package, version, place) = (fields.next()?, fields.next()?, fields.next()?);
+    let suite = place.split_whitespace().nth(1)?.split('/').next()?;
+    let name = version.split('-').next()?.replace('~', "-");
+    Some(Base { name, package: package.into(), version: version.into(), suite: suite.into() })
 }
 
 /// The repository, with the tag `base`.
-pub fn repository(project: &Project) -> Result<PathBuf> {
-    let base: Base = data("base.toml", include_str!("../base.toml"));
+pub fn repository(project: &Project, base: &Base) -> Result<PathBuf> {
     let done = project.cache.join(format!("{}_{}.git", base.package, base.version));
     if done.exists() {
         return Ok(done);
     }
-    project.need_space(&project.cache, 5, "the base kernel")?;
+    project.need_space(&project.cache, 5, "a base kernel")?;
     fs::create_dir_all(&project.cache).context("cannot make the cache folder")?;
     // Everything happens in here and goes away with it; only the result is moved out.
     let part = tempfile::Builder::new().prefix("base-").tempdir_in(&project.cache)?;
-    project.ui.step("download the base kernel", |step| download(step, &base, part.path()))?;
-    project.ui.step("commit the base kernel", |step| commit(step, &base, part.path()))?;
+    project.ui.step(&format!("download Linux {}", base.name), |step| download(step, base, part.path()))?;
+    project.ui.step(&format!("commit Linux {}", base.name), |step| commit(step, base, part.path()))?;
     fs::rename(part.path().join("git"), &done).context("cannot move the base kernel into place")?;
     Ok(done)
 }
 
-/// apt with a configuration of its own: the machine's sources stay as they are.
 fn download(step: &mut Step, base: &Base, dir: &Path) -> Result<()> {
-    let mirror = mirror(&indextargets()?)
-        .context("apt knows no Debian mirror: add one to its sources, or give KDIR=<kernel git tree>")?;
-    let source = format!("deb [signed-by={}] {mirror} {} main\n", base.keyring, base.suite);
-    fs::write(dir.join("sources.list"), source)?;
-    for folder in ["lists/partial", "cache/archives/partial"] {
-        fs::create_dir_all(dir.join(folder))?;
-    }
-    let apt = |words: &[&str]| {
-        let mut cmd = child::command("apt-get");
-        for option in [
-            format!("Dir::Etc::sourcelist={}", dir.join("sources.list").display()),
-            "Dir::Etc::sourceparts=-".to_owned(),
-            format!("Dir::State::lists={}", dir.join("lists").display()),
-            format!("Dir::Cache={}", dir.join("cache").display()),
-            "APT::Update::Error-Mode=any".to_owned(),
-            "APT::Sandbox::User=root".to_owned(),
-            "Acquire::Languages=none".to_owned(),
-        ] {
-            cmd.arg("-o").arg(option);
-        }
-        cmd.args(words).current_dir(dir);
-        cmd
-    };
+    let apt = Apt::new(dir, &[&base.suite])?;
     let wanted = format!("{}={}", base.package, base.version);
     step.note(format!("{wanted} from {}", base.suite));
-    step.run(&mut apt(&["update"])).and_then(|_| step.run(&mut apt(&["download", &wanted]))).with_context(
-        || format!("no {wanted} from {mirror}: check the network, or give KDIR=<kernel git tree>"),
-    )?;
-    Ok(())
-}
-
-fn indextargets() -> Result<String> {
-    let format = "$(LABEL) $(REPO_URI)";
-    child::capture(child::command("apt-get").args(["indextargets", "--format", format]))
-}
-
-/// The mirror that this machine gets Debian itself from.
-fn mirror(indextargets: &str) -> Option<String> {
-    let uri = indextargets.lines().find_map(|l| l.strip_prefix("Debian "))?;
-    Some(uri.trim_end_matches('/').to_owned())
+    let update = step.run(&mut apt.get(&["update"]));
+    update.and_then(|_| step.run(&mut apt.get(&["download", &wanted]))).map(drop).with_context(|| {
+        format!("no {wanted} from {}: check the network, or give KDIR=<kernel git tree>", apt.mirror)
+    })
 }
 
 fn commit(step: &mut Step, base: &Base, dir: &Path) -> Result<()> {
@@ -98,7 +124,8 @@ fn commit(step: &mut Step, base: &Base, dir: &Path) -> Result<()> {
     fs::create_dir(&repository)?;
     let git = Git::at(repository);
     step.run(&mut git.cmd(["init", "-q", "--bare", "-b", "linux", "."]))?;
-    import(&git, &base.subject, &dir.join("deb").join(&base.tarball))?;
+    let subject = format!("Linux {} ({})", base.name, base.package);
+    import(&git, &subject, &dir.join(format!("deb/usr/src/{}.tar.xz", base.package)))?;
     step.run(&mut git.cmd(["tag", "base"]))?;
     step.note(git.capture(["log", "-1", "--format=%h %s"])?);
     Ok(())
@@ -167,7 +194,15 @@ fn without_debian(gitignore: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{mirror, without_debian};
+    use super::{known, offer, without_debian};
+
+    #[test]
+    fn an_offer_is_a_base() {
+        let line =
+            " linux-source-7.3 | 7.3~rc7-1~exp1 | http://ftp.example/debian experimental/main amd64 Packages";
+        assert_eq!(offer(line).as_ref(), known().last());
+        assert_eq!(offer("W: something"), None);
+    }
 
     #[test]
     fn debians_ignores_are_dropped() {
@@ -175,13 +210,5 @@ mod tests {
         let debian = format!("{mainline}\n#\n# Debian packaging: ignore everything\n#\n/*\n!/debian/\n");
         assert_eq!(without_debian(&debian), mainline);
         assert_eq!(without_debian(mainline), mainline);
-    }
-
-    #[test]
-    fn the_mirror_is_the_machines_own() {
-        let targets =
-            "Debian-Security http://sec.example/debian-security/\nDebian http://ftp.example/debian/\n";
-        assert_eq!(mirror(targets).as_deref(), Some("http://ftp.example/debian"));
-        assert_eq!(mirror("Docker http://docker.example/\n"), None);
     }
 }

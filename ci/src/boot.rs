@@ -1,57 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One boot in virtme-ng: command line, time limits, log, verdict.
+//! One boot of a guest, whatever starts it: time limits, log, verdict.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 
-use crate::build::Kernel;
-use crate::child::{self, End, Stream};
-use crate::deps::Tools;
+use crate::child::{self, End};
 use crate::judge::{self, Verdict, DONE, KILLED, UP};
 use crate::project::Project;
 use crate::ui::Step;
 
 /// Limits outside of the test, generous: an emulated guest beside a busy compiler.
-const BOOT: Duration = Duration::from_secs(120);
+/// KUnit's suites run during the boot.
+const BOOT: Duration = Duration::from_secs(240);
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
-/// What the guest is to do: a shell script, run in the kernel's stage folder.
-pub struct Guest<'a> {
-    /// As ci/splats.toml calls it.
-    pub name: String,
-    pub kernel: &'a Kernel,
-    pub cpus: u32,
-    pub script: String,
-    pub limit: Duration,
-    /// The folder that the guest writes its results to.
-    pub out: PathBuf,
+/// How a boot went.
+pub struct Boot {
+    pub verdict: Verdict,
+    pub log: String,
+    /// From the start to the marker that the guest is up; all of it without the marker.
+    pub took: Duration,
 }
 
-/// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
-pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
-    fs::create_dir_all(&guest.out).with_context(|| format!("cannot make {}", guest.out.display()))?;
-    let script = guest.out.join("run.sh");
-    fs::write(&script, wrapped(guest))?;
-    let mut vng = vng(tools, guest.kernel, guest.cpus)?;
-    vng.arg("--verbose").arg(format!("--rwdir={}", guest.out.display()));
-    vng.arg(format!("--exec=sh {}", script.display()));
-    save_command(project, step, &vng)?;
-
+/// Starts the guest and judges it; `guest` is its name in ci/splats.toml, `limit` that
+/// of what it is to do. `Err` is for what is not the guest's doing.
+pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> Result<Boot> {
     let mut log = String::new();
-    let mut watch = Watch { phase: "boot", limit: guest.limit, deadline: Instant::now() + BOOT };
+    let mut watch = Watch::new(limit);
     let mut written = Ok(());
-    let end = child::supervise(&mut vng, Some(watch.deadline), |stream, line| {
+    let end = child::supervise(cmd, Some(watch.deadline), |_, line| {
         log += line;
         if let Err(error) = step.write(line) {
             written = Err(error);
         }
-        if stream == Stream::Err {
-            watch.see(line);
-        }
+        watch.see(line);
         Some(watch.deadline)
     })?;
     written?;
@@ -60,87 +46,40 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
         step.write(&text)?;
         log += &text;
     }
-    Ok(judge::judge(&log, &guest.name))
+    let verdict = judge::judge(&log, guest);
+    Ok(Boot { verdict, log, took: watch.up.unwrap_or(watch.start.elapsed()) })
+}
+
+/// The exact command goes beside the log.
+pub fn save_command(project: &Project, step: &Step, command: &str) -> Result<()> {
+    let path = Path::new(&step.log_name).with_extension("qemu");
+    fs::write(project.root.join(path), format!("{}\n", command.trim_end()))
+        .context("cannot save the QEMU command")
 }
 
 /// Which time limit is running.
 struct Watch {
     phase: &'static str,
     limit: Duration,
+    start: Instant,
+    up: Option<Duration>,
     deadline: Instant,
 }
 
 impl Watch {
+    fn new(limit: Duration) -> Watch {
+        let start = Instant::now();
+        Watch { phase: "boot", limit, start, up: None, deadline: start + BOOT }
+    }
+
     fn see(&mut self, line: &str) {
         if self.phase == "boot" && line.contains(UP) {
             self.phase = "test";
+            self.up = Some(self.start.elapsed());
             self.deadline = Instant::now() + self.limit;
         } else if line.contains(DONE) {
             self.phase = "shutdown";
             self.deadline = Instant::now() + SHUTDOWN;
         }
     }
-}
-
-/// The script between its markers. Its output goes to a file: on the console it
-/// would be mixed with the kernel's, character by character.
-fn wrapped(guest: &Guest) -> String {
-    let stage = guest.kernel.stage.display();
-    let out = guest.out.display();
-    format!(
-        "# SPDX-License-Identifier: GPL-2.0\n\
-         echo '{UP}' > /dev/kmsg\n\
-         ( cd '{stage}' || exit\n{script}) > '{out}/output' 2>&1\n\
-         echo \"{DONE}$?\" > /dev/kmsg\n",
-        script = guest.script,
-    )
-}
-
-/// virtme-ng on `kernel`, without saying yet what it shall do.
-pub fn vng(tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
-    let mut cmd = child::command(tools.vng_dir.join("vng"));
-    // vng finds its parts through PATH.
-    let path = std::env::var("PATH").unwrap_or_default();
-    cmd.env("PATH", format!("{}:{path}", tools.vng_dir.display()));
-    cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", &cpus.to_string()]);
-    cmd.args(["--memory", &memory()?]).arg("--cwd").arg(&kernel.stage);
-    // 9p is in QEMU itself: nothing else to install, to start and to clean up. The guest
-    // gets its modules from the stage folder, not from a view of the build folder.
-    cmd.args(["--force-9p", "--skip-modules", "--append", "printk.devkmsg=on"]);
-    if !kvm_works() {
-        cmd.arg("--disable-kvm");
-    }
-    Ok(cmd)
-}
-
-/// 2 GiB, or half of what is free. (With 4, a section that is to be too large for a module is not.)
-fn memory() -> Result<String> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    let mib = (kib.context("/proc/meminfo has no MemAvailable")? / 2048).min(2048);
-    if mib < 1024 {
-        bail!("the guest needs 1 GiB, and {mib} MiB is half of what is free: end other programs");
-    }
-    Ok(format!("{mib}M"))
-}
-
-/// A /dev/kvm without VMX or SVM hangs before the first line of output.
-fn kvm_works() -> bool {
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = cpuinfo.lines().find(|l| l.starts_with("flags")).unwrap_or_default();
-    let usable = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
-    usable && flags.split_whitespace().any(|f| f == "vmx" || f == "svm")
-}
-
-/// The exact QEMU command goes beside the log.
-fn save_command(project: &Project, step: &Step, vng: &Command) -> Result<()> {
-    let mut dry = child::command(vng.get_program());
-    dry.args(vng.get_args()).arg("--dry-run");
-    for (name, value) in vng.get_envs() {
-        value.map(|value| dry.env(name, value));
-    }
-    let command = child::capture(&mut dry).context("virtme-ng cannot start the guest")?;
-    let path = Path::new(&step.log_name).with_extension("qemu");
-    fs::write(project.root.join(path), command).context("cannot save the QEMU command")
 }

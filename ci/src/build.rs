@@ -1,107 +1,80 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `build`: the kernels of kernels.toml, and beside each a stage folder with what
-//! its guest needs.
+//! its guests need.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 
 use crate::child;
 use crate::deps::Tools;
+use crate::initramfs;
 use crate::kconfig::Fragments;
 use crate::kselftest;
-use crate::project::{data, Project};
+use crate::matrix::Arch;
+use crate::project::Project;
 use crate::tree::Tree;
 use crate::ui::Step;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Matrix {
-    arch: BTreeMap<String, Arch>,
-    kernel: BTreeMap<String, Variant>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Arch {
-    image: String,
-    fragments: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Variant {
-    fragments: Vec<String>,
-}
-
-fn matrix() -> Matrix {
-    data("kernels.toml", include_str!("../kernels.toml"))
-}
-
-/// What ARCH= may be.
-pub fn architectures() -> Vec<String> {
-    matrix().arch.into_keys().collect()
-}
-
-/// What KERNEL= may be.
-pub fn kernels() -> Vec<String> {
-    matrix().kernel.into_keys().collect()
-}
-
 /// A built kernel.
 pub struct Kernel {
+    pub arch: Arch,
+    /// The variant.
     pub name: String,
     pub image: PathBuf,
     /// Modules and programs for the guest.
     pub stage: PathBuf,
+    pub took: Duration,
 }
 
-/// Builds what is not built; the kernels by name.
-pub fn ensure(project: &Project, tools: &Tools, tree: &Tree) -> Result<BTreeMap<String, Kernel>> {
-    let matrix = matrix();
-    let arch = &matrix.arch[&project.opts.arch];
-    let burst = burst(project)?;
+impl Kernel {
+    /// Among all kernels.
+    pub fn full_name(&self) -> String {
+        format!("{}-{}", self.arch.name, self.name)
+    }
+}
+
+/// Builds what is not built of an architecture; its kernels by variant.
+pub fn ensure(
+    project: &Project,
+    tools: &Tools,
+    tree: &Tree,
+    arch: &Arch,
+) -> Result<BTreeMap<String, Kernel>> {
     let mut kernels = BTreeMap::new();
-    for (name, variant) in &matrix.kernel {
-        let names = [arch.fragments.as_slice(), &variant.fragments].concat();
+    for variant in &arch.kernels {
+        let start = Instant::now();
+        let name = format!("{}-{variant}", arch.name);
         let job = Job {
             project,
             tools,
             tree,
-            name,
-            obj: tree.build.join(name),
+            arch,
+            obj: tree.build.join(&name),
             stage: tree.build.join(format!("{name}-guest")),
-            fragments: Fragments::read(&project.root.join("kernel-config"), &names)?,
+            fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
+            name,
         };
         job.build()?;
-        fs::copy(&burst, job.stage.join("burst")).context("cannot stage burst")?;
-        let image = job.obj.join(&arch.image);
-        kernels.insert(name.clone(), Kernel { name: name.clone(), image, stage: job.stage });
+        let image = job.obj.join(&arch.image.1);
+        let stage = job.stage;
+        let (arch, name) = (arch.clone(), variant.clone());
+        kernels.insert(name.clone(), Kernel { arch, name, image, stage, took: start.elapsed() });
     }
     Ok(kernels)
-}
-
-/// The burst generator, from the workspace of the series' tools.
-fn burst(project: &Project) -> Result<PathBuf> {
-    let target = project.root.join("rust/target");
-    project.ui.step("build burst", |step| {
-        let mut cargo = child::command("cargo");
-        cargo.args(["build", "--release", "--locked", "-p", "burst", "--manifest-path"]);
-        cargo.arg(project.root.join("rust/Cargo.toml")).arg("--target-dir").arg(&target);
-        step.run(&mut cargo)
-    })?;
-    Ok(target.join("release/burst"))
 }
 
 struct Job<'a> {
     project: &'a Project,
     tools: &'a Tools,
     tree: &'a Tree,
-    name: &'a str,
+    arch: &'a Arch,
+    /// Of the kernel, among all.
+    name: String,
     obj: PathBuf,
     stage: PathBuf,
     fragments: Fragments,
@@ -111,45 +84,35 @@ impl Job<'_> {
     fn build(&self) -> Result<()> {
         if !self.obj.exists() {
             self.project.need_space(&self.project.root, 3, "a kernel build")?;
-            self.start_from_another()?;
+            fs::create_dir_all(&self.obj).context("cannot make the build folder")?;
         }
         self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;
         self.project.ui.step(&format!("build {}", self.name), |step| {
-            step.run(self.make().args(["bzImage", "modules", "headers"]))?;
+            step.run(self.make(&self.obj, &self.arch.kbuild).args([&self.arch.image.0, "modules"]))?;
             self.modules(step)?;
-            self.kselftest(step)
+            let headers = self.headers(step)?;
+            if self.arch.has_vng() {
+                self.kselftest(step, &headers)?;
+                self.burst(step)?;
+            }
+            initramfs::make(step, &self.tree.dir, self.arch, &self.obj, &self.stage, &headers)
         })
-    }
-
-    /// The kernels differ in a few options: the objects of one save most of the work
-    /// for the next.
-    fn start_from_another(&self) -> Result<()> {
-        fs::create_dir_all(&self.tree.build).context("cannot make build/")?;
-        let other = fs::read_dir(&self.tree.build)?.filter_map(|e| Some(e.ok()?.path()));
-        let Some(other) = other.into_iter().find(|dir| dir.join("vmlinux").exists()) else {
-            return Ok(fs::create_dir(&self.obj)?);
-        };
-        let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&self.tree.build)?;
-        self.project.ui.step(&format!("copy objects for {}", self.name), |step| {
-            let mut cp = child::command("cp");
-            step.run(cp.args(["-a", "--reflink=auto"]).arg(other).arg(part.path().join("obj")))
-        })?;
-        fs::rename(part.path().join("obj"), &self.obj).context("cannot move the objects")
     }
 
     fn configure(&self, step: &mut Step) -> Result<()> {
         let wanted = self.obj.join("wanted.config");
         fs::write(&wanted, self.fragments.text())?;
-        step.run(self.make().env("KCONFIG_ALLCONFIG", &wanted).arg("allnoconfig"))?;
+        let mut make = self.make(&self.obj, &self.arch.kbuild);
+        step.run(make.env("KCONFIG_ALLCONFIG", &wanted).arg("allnoconfig"))?;
         self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?)
     }
 
     /// kbuild, with every input that could change the result named.
-    fn make(&self) -> Command {
+    fn make(&self, obj: &Path, arch: &str) -> Command {
         let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
         let mut cmd = child::command("make");
-        cmd.arg("-C").arg(&self.tree.dir).arg(format!("O={}", self.obj.display()));
-        cmd.arg(format!("-j{jobs}")).arg(format!("ARCH={}", self.project.opts.arch));
+        cmd.arg("-C").arg(&self.tree.dir).arg(format!("O={}", obj.display()));
+        cmd.arg(format!("-j{jobs}")).arg(format!("ARCH={arch}"));
         // Not for HOSTCC: rustc takes that as the name of its linker.
         cmd.args(["LLVM=-19", "CC=ccache clang-19"]);
         // Debian's toolchain, not the one that rustup may have put before it.
@@ -170,7 +133,7 @@ impl Job<'_> {
         let source = self.project.root.join("ci/modules");
         let extra = self.obj.join("ci-modules");
         fs::create_dir_all(&extra)?;
-        let mut make = self.make();
+        let mut make = self.make(&self.obj, &self.arch.kbuild);
         make.arg(format!("M={}", source.display())).arg(format!("MO={}", extra.display()));
         step.run(make.arg("modules"))?;
         fs::create_dir_all(&self.stage)?;
@@ -186,13 +149,31 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn kselftest(&self, step: &mut Step) -> Result<()> {
-        let headers = self.obj.join("usr/include");
+    /// The kernel's headers for programs of the guest: of another folder, because
+    /// user-mode Linux has none of its own.
+    fn headers(&self, step: &mut Step) -> Result<PathBuf> {
+        let obj = self.obj.join("user");
+        step.run(self.make(&obj, &self.arch.headers).arg("headers"))?;
+        Ok(obj.join("usr/include"))
+    }
+
+    /// As its own Makefile builds it, for virtme-ng's guests.
+    fn kselftest(&self, step: &mut Step, headers: &Path) -> Result<()> {
         let mut make = child::command("make");
         make.arg("-C").arg(self.tree.dir.join(kselftest::contract().directory));
         make.arg(format!("OUTPUT={}", self.stage.display())).arg("LLVM=-19");
         make.arg(format!("KHDR_INCLUDES=-isystem {}", headers.display()));
         step.run(&mut make).map(drop)
+    }
+
+    /// The burst generator, from the workspace of the series' tools.
+    fn burst(&self, step: &mut Step) -> Result<()> {
+        let target = self.project.root.join("rust/target");
+        let mut cargo = child::command("cargo");
+        cargo.args(["build", "--release", "--locked", "-p", "burst", "--manifest-path"]);
+        cargo.arg(self.project.root.join("rust/Cargo.toml")).arg("--target-dir").arg(&target);
+        step.run(&mut cargo)?;
+        copy_to(&self.stage, &target.join("release/burst")).map(drop)
     }
 }
 

@@ -59,6 +59,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
         "ARCH",
         "KDIR",
         "KERNEL",
+        "DEBUG",
         "ROUNDS",
         "LD_LIBRARY_PATH",
     ] {

@@ -10,14 +10,13 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::boot::{self, Guest};
 use crate::build::Kernel;
 use crate::deps::Tools;
+use crate::matrix::COMPARED;
 use crate::project::{data, Project};
 use crate::report;
+use crate::vng::{self, Guest};
 
-/// The kernels that are compared: before, after.
-pub const KERNELS: [&str; 2] = ["off", "on"];
 /// More than a small machine has, as on the large ones that the series is for.
 pub const CPUS: u32 = 8;
 /// For all scenarios of one boot.
@@ -57,7 +56,7 @@ pub struct Burst {
     pub results: BTreeMap<String, u64>,
 }
 
-/// All rounds of one scenario on the kernels of `KERNELS`.
+/// All rounds of one scenario on the kernels of `COMPARED`.
 pub type Rounds = [Vec<Burst>; 2];
 
 /// Runs it, prints table and targets; the number of targets reached and missed.
@@ -65,7 +64,7 @@ pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>)
     let scenarios = scenarios();
     let mut all: Vec<Rounds> = scenarios.iter().map(|_| Rounds::default()).collect();
     for round in 1..=project.opts.rounds {
-        for (which, name) in KERNELS.iter().enumerate() {
+        for (which, name) in COMPARED.iter().enumerate() {
             let kernel = kernels.get(*name).with_context(|| format!("no kernel {name}"))?;
             let bursts = boot(project, tools, kernel, &scenarios, round)?;
             for (rounds, burst) in all.iter_mut().zip(bursts) {
@@ -105,7 +104,7 @@ fn boot(
     let name = format!("burst {}", kernel.name);
     let guest = Guest { name, kernel, cpus: CPUS, script: script(scenarios, &out), limit: LIMIT, out };
     project.ui.step(&format!("boot {} {round}", kernel.name), |step| {
-        let verdict = boot::run(project, tools, step, &guest)?;
+        let verdict = vng::run(project, tools, step, &guest)?;
         if !verdict.is_clean() {
             let said = fs::read_to_string(guest.out.join("output")).unwrap_or_default();
             bail!("{}: {} {}", verdict.what, verdict.line, said.lines().last().unwrap_or_default());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `deps`: what the other verbs need, installed if it is missing.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,8 +9,13 @@ use anyhow::{bail, Context, Result};
 use nix::unistd::geteuid;
 use serde::Deserialize;
 
+use crate::apt::Apt;
 use crate::child;
+use crate::matrix::Selection;
 use crate::project::{data, Project};
+
+/// The Debian release that all of this is for.
+const RELEASE: &str = "bookworm";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -27,6 +33,17 @@ struct Package {
     purpose: String,
     #[serde(default)]
     programs: Vec<String>,
+    /// The architectures that need it; none: all.
+    #[serde(default)]
+    arch: Vec<String>,
+    /// The suite that it is in, if that is not the machine's own.
+    suite: Option<String>,
+}
+
+impl Package {
+    fn is_needed(&self, chosen: &Selection) -> bool {
+        self.arch.is_empty() || chosen.0.iter().any(|arch| self.arch.contains(&arch.name))
+    }
 }
 
 fn deps() -> Deps {
@@ -89,25 +106,47 @@ fn cargo_install(project: &Project, program: &str, name: &str, version: &str) ->
     Ok(dir)
 }
 
+/// The machine's own packages first: those of other suites build on them.
 fn debian(project: &Project, deps: &Deps) -> Result<()> {
-    let names: Vec<&str> = deps.debian.iter().map(|d| d.package.as_str()).collect();
+    let needed: Vec<&Package> = deps.debian.iter().filter(|d| d.is_needed(&project.opts.arch)).collect();
+    let names: Vec<&str> = needed.iter().map(|d| d.package.as_str()).collect();
     let missing = missing(&names, &installed(&names)?);
-    if missing.is_empty() {
-        return Ok(());
+    let mut suites: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
+    for package in needed.iter().filter(|d| missing.contains(&d.package.as_str())) {
+        suites.entry(package.suite.as_deref()).or_default().push(&package.package);
     }
-    let list = missing.join(" ");
+    suites.into_iter().try_for_each(|(suite, packages)| install(project, suite, &packages))
+}
+
+/// `suite`: `None` for what the machine's own sources have.
+fn install(project: &Project, suite: Option<&str>, packages: &[&str]) -> Result<()> {
+    let list = packages.join(" ");
+    let from = suite.map(|suite| format!("-t {suite} ")).unwrap_or_default();
     let Some(prefix) = root_prefix()? else {
-        bail!("packages are missing and there is no root; run: sudo apt-get install --no-install-recommends {list}");
+        bail!(
+            "packages are missing and there is no root; run: \
+             sudo apt-get install --no-install-recommends {from}{list}"
+        );
     };
-    project.ui.step("install Debian packages", |step| {
+    project.ui.step(&format!("install Debian packages {from}"), |step| {
         step.note(&list);
-        let update = ["apt-get", "-o", "APT::Update::Error-Mode=any", "update"];
-        let install = ["apt-get", "install", "-y", "--no-install-recommends"];
-        step.run(&mut as_root(&prefix, &update, &[]))
-            .and_then(|_| step.run(&mut as_root(&prefix, &install, &missing)))
+        let dir = tempfile::tempdir()?;
+        let options = match suite {
+            Some(suite) => {
+                [Apt::new(dir.path(), &[RELEASE, suite])?.options(), words(&["-t", suite])].concat()
+            }
+            None => words(&["-o", "APT::Update::Error-Mode=any"]),
+        };
+        let install = [words(&["install", "-y", "--no-install-recommends"]), words(packages)].concat();
+        step.run(&mut apt_get(&prefix, &options, &words(&["update"])))
+            .and_then(|_| step.run(&mut apt_get(&prefix, &options, &install)))
             .with_context(|| format!("apt-get cannot install {list}"))
             .map(drop)
     })
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 fn installed(names: &[&str]) -> Result<String> {
@@ -134,11 +173,11 @@ fn root_prefix() -> Result<Option<Vec<&'static str>>> {
     Ok(sudo.then(|| vec!["sudo", "-n"]))
 }
 
-fn as_root(prefix: &[&str], words: &[&str], packages: &[&str]) -> Command {
+fn apt_get(prefix: &[&str], options: &[String], arguments: &[String]) -> Command {
     // `env` keeps apt from asking, with sudo too.
-    let all = [prefix, &["env", "DEBIAN_FRONTEND=noninteractive"], words, packages].concat();
-    let mut cmd = child::command(all[0]);
-    cmd.args(&all[1..]);
+    let start = [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]].concat();
+    let mut cmd = child::command(start[0]);
+    cmd.args(&start[1..]).args(options).args(arguments);
     cmd
 }
 
@@ -154,6 +193,8 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), deps.debian.len(), "a package is named twice");
+        let known: Vec<String> = Selection::parse("all").unwrap().0.into_iter().map(|a| a.name).collect();
+        assert!(deps.debian.iter().flat_map(|d| &d.arch).all(|name| known.contains(name)));
     }
 
     #[test]

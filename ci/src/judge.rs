@@ -10,6 +10,8 @@ use crate::project::data;
 pub const UP: &str = "ci: the guest is up";
 pub const DONE: &str = "ci: the guest is done, exit code ";
 pub const KILLED: &str = "ci: killed, time limit of the ";
+/// The verdict on a guest that came to its end and was not content.
+pub const FAILED: &str = "failed";
 /// The kernel's last words, when it powers off or restarts (QEMU ends on both).
 const POWER: [&str; 3] = ["reboot: Power down", "reboot: Restarting system", "reboot: System halted"];
 
@@ -76,14 +78,31 @@ pub fn judge(log: &str, guest: &str) -> Verdict {
         None => Verdict::new("truncated", last),
         Some(_) if !powered_off => Verdict::new("truncated", last),
         Some("0") => Verdict::new("clean", ""),
-        Some(code) => Verdict::new("failed", &format!("exit code {code}")),
+        Some(code) => Verdict::new(FAILED, &format!("exit code {code}")),
     }
 }
 
-/// What the kernel said in a line of its log: the text after the time stamp.
+/// The log of a guest that wrote its test's output into it: the lines of the boot as they
+/// are, and the text of those between the markers. `None` without both markers.
+pub fn halves(log: &str) -> Option<(String, String)> {
+    let lines: Vec<&str> = log.lines().collect();
+    let marker = |marker: &str| lines.iter().position(|l| message(l).is_some_and(|m| m.starts_with(marker)));
+    let (up, done) = (marker(UP)?, marker(DONE)?);
+    let booting = lines[..up].iter().map(|l| format!("{l}\n")).collect();
+    let running = lines.get(up..done)?.iter().filter_map(|l| text(l)).map(|l| format!("{l}\n")).collect();
+    Some((booting, running))
+}
+
+/// What the kernel said in a line of its log.
 fn message(line: &str) -> Option<&str> {
-    let (stamp, text) = line.trim_start().strip_prefix('[')?.split_once(']')?;
-    stamp.trim_start().starts_with(|c: char| c.is_ascii_digit()).then(|| text.trim())
+    text(line).map(str::trim)
+}
+
+/// What comes after the time stamp.
+fn text(line: &str) -> Option<&str> {
+    let (stamp, text) = line.trim().strip_prefix('[')?.split_once(']')?;
+    let stamp = stamp.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    stamp.then(|| text.strip_prefix(' ').unwrap_or(text))
 }
 
 fn splat(messages: &[&str], guest: &str) -> Option<Verdict> {
@@ -127,6 +146,15 @@ mod tests {
         let line = "[    9.1] execmem: unable to allocate memory\n";
         assert_eq!(judge(line, "burst on").what, "no memory");
         assert_eq!(judge(line, "burst off").what, "never booted");
+    }
+
+    #[test]
+    fn a_log_has_two_halves() {
+        let log = format!("[ 0.1] KTAP version 1\r\n[ 0.2] {UP}\r\n[ 0.3] 1..1\r\nother\n[ 0.4]     ok 1 a\n[ 0.5] {DONE}0\n[ 0.6] x");
+        let (booting, running) = halves(&log).unwrap();
+        assert_eq!(booting, "[ 0.1] KTAP version 1\n");
+        assert_eq!(running, format!("{UP}\n1..1\n    ok 1 a\n"));
+        assert_eq!(halves(&format!("[ 0.1] {UP}\n")), None);
     }
 
     #[test]

@@ -4,17 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Add;
 use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::boot::{self, Guest};
 use crate::build::Kernel;
 use crate::deps::Tools;
 use crate::ktap::{self, Outcome};
 use crate::project::{data, Project};
 use crate::ui::Step;
+use crate::vng::{self, Guest};
 
 /// With more than the host has, waking 64 tasks is slow, and shows nothing more.
 const CPUS: u32 = 2;
@@ -26,6 +27,8 @@ pub struct Contract {
     pub directory: String,
     pub program: String,
     differs: Vec<String>,
+    /// KUnit suites that must run.
+    pub suites: Vec<String>,
 }
 
 pub fn contract() -> Contract {
@@ -40,13 +43,23 @@ pub struct Tally {
     pub skipped: u32,
 }
 
+impl Add for Tally {
+    type Output = Tally;
+
+    fn add(self, other: Tally) -> Tally {
+        Tally {
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            skipped: self.skipped + other.skipped,
+        }
+    }
+}
+
 pub fn run(project: &Project, tools: &Tools, kernel: &Kernel) -> Result<Tally> {
     let contract = contract();
     let name = format!("kselftest {}", kernel.name);
     project.ui.step(&name, |step| {
-        let results = boot(project, tools, step, kernel, &contract)?;
-        let expected = if kernel.name == "on" { &[][..] } else { &contract.differs[..] };
-        let (tally, surprises) = compare(&results, expected)?;
+        let (tally, surprises) = judge(&boot(project, tools, step, kernel, &contract)?, &kernel.name)?;
         step.note(format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped));
         for surprise in surprises {
             println!("    {surprise}");
@@ -61,23 +74,30 @@ fn boot(
     step: &mut Step,
     kernel: &Kernel,
     contract: &Contract,
-) -> Result<BTreeMap<String, Outcome>> {
+) -> Result<String> {
     let out = project.root.join(format!("build/results/kselftest-{}", kernel.name));
     let ktap = out.join("ktap");
     // The verdict on each test is in its output, not in the exit code.
     let script = format!("MODULE_DIR=$PWD ./{} > '{}' || true\n", contract.program, ktap.display());
     let name = format!("kselftest {}", kernel.name);
     let guest = Guest { name, kernel, cpus: CPUS, script, limit: LIMIT, out };
-    let verdict = boot::run(project, tools, step, &guest)?;
+    let verdict = vng::run(project, tools, step, &guest)?;
     let output = fs::read_to_string(&ktap).unwrap_or_default();
     step.write(&output)?;
     if !verdict.is_clean() {
         bail!("{}: {}", verdict.what, verdict.line);
     }
-    ktap::parse(&output).context("kselftest")
+    Ok(output)
 }
 
-/// The tally, and a line for each test that did not end as it should.
+/// Judges the program's output on a kernel of that variant: the tally, and a line for
+/// each test that did not end as it should.
+pub fn judge(output: &str, variant: &str) -> Result<(Tally, Vec<String>)> {
+    let contract = contract();
+    let expected = if variant == "off" { &contract.differs[..] } else { &[][..] };
+    compare(&ktap::parse(output).context("kselftest")?, expected)
+}
+
 fn compare(results: &BTreeMap<String, Outcome>, expected_to_fail: &[String]) -> Result<(Tally, Vec<String>)> {
     if let Some(gone) = expected_to_fail.iter().find(|name| !results.contains_key(*name)) {
         bail!("ci/contract.toml names {gone}, which did not run");
@@ -88,9 +108,9 @@ fn compare(results: &BTreeMap<String, Outcome>, expected_to_fail: &[String]) -> 
             true => Outcome::Failed,
             false => Outcome::Passed,
         };
-        if *outcome == Outcome::Skipped {
+        if let Outcome::Skipped(reason) = outcome {
             tally.skipped += 1;
-            surprises.push(format!("{name}: skipped"));
+            surprises.push(format!("{name}: skipped, {reason}"));
         } else if *outcome == wanted {
             tally.passed += 1;
         } else {
@@ -106,7 +126,11 @@ mod tests {
     use super::*;
 
     fn results() -> BTreeMap<String, Outcome> {
-        let pairs = [("old", Outcome::Passed), ("new", Outcome::Failed), ("xz", Outcome::Skipped)];
+        let pairs = [
+            ("old", Outcome::Passed),
+            ("new", Outcome::Failed),
+            ("xz", Outcome::Skipped("no xz".to_owned())),
+        ];
         pairs.map(|(name, outcome)| (name.to_owned(), outcome)).into()
     }
 
@@ -114,7 +138,7 @@ mod tests {
     fn what_should_fail_passes_by_failing() {
         let (tally, surprises) = compare(&results(), &["new".to_owned()]).unwrap();
         assert_eq!(tally, Tally { passed: 2, failed: 0, skipped: 1 });
-        assert_eq!(surprises, ["xz: skipped"]);
+        assert_eq!(surprises, ["xz: skipped, no xz"]);
     }
 
     #[test]

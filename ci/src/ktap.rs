@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{bail, Result};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     Passed,
     Failed,
-    Skipped,
+    /// Why.
+    Skipped(String),
 }
 
 /// Test name to outcome, of one program's output at its outermost level.
@@ -48,7 +49,7 @@ fn result(line: &str) -> Option<(String, Outcome)> {
     let (name, directive) = text.split_once('#').unwrap_or((text, ""));
     let name = name.trim().trim_start_matches("- ").to_owned();
     let outcome = match directive.trim().strip_prefix("SKIP") {
-        Some(reason) if passed && !reason.trim().is_empty() => Outcome::Skipped,
+        Some(reason) if passed && !reason.trim().is_empty() => Outcome::Skipped(reason.trim().to_owned()),
         Some(_) => Outcome::Failed,
         None if passed && !name.is_empty() => Outcome::Passed,
         None => Outcome::Failed,
@@ -70,7 +71,7 @@ mod tests {
         let expected = [
             pair("four", Outcome::Passed),
             pair("one", Outcome::Passed),
-            pair("three", Outcome::Skipped),
+            pair("three", Outcome::Skipped("no xz".to_owned())),
             pair("two", Outcome::Failed),
         ];
         assert_eq!(outcomes, expected);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The driver behind the Makefile: one verb, one module.
 
+mod apt;
+mod architectures;
 mod base;
+mod bases;
 mod boot;
 mod build;
 mod child;
@@ -9,10 +12,13 @@ mod clean;
 mod demo;
 mod deps;
 mod git;
+mod initramfs;
 mod judge;
 mod kconfig;
 mod kselftest;
 mod ktap;
+mod kunit;
+mod matrix;
 mod mutants;
 mod patches;
 mod project;
@@ -22,6 +28,7 @@ mod shell;
 mod test;
 mod tree;
 mod ui;
+mod vng;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +38,7 @@ use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use child::Interrupted;
+use matrix::Selection;
 use project::Project;
 
 /// Builds, boots and judges the series. Every option is also a variable of make.
@@ -51,11 +59,14 @@ pub struct Options {
     /// KDIR=<folder>: your own mainline git tree (7.x) instead of Debian's source
     #[arg(long, env = "KDIR", global = true)]
     kdir: Option<PathBuf>,
-    /// ARCH=<name>: the architecture to build and boot
-    #[arg(long, env = "ARCH", default_value = "x86_64", value_parser = PossibleValuesParser::new(build::architectures()), global = true)]
-    arch: String,
+    /// ARCH=<names>: the architectures to build, boot and test: all, host, or arm64,s390x,...
+    #[arg(long, env = "ARCH", default_value = "host", value_parser = matrix::Selection::parse, global = true)]
+    arch: Selection,
+    /// DEBUG=1: kernels with KASAN, lockdep and their like, and with KCSAN, instead of the ordinary ones
+    #[arg(long, env = "DEBUG", value_parser = FalseyValueParser::new(), global = true)]
+    debug: bool,
     /// KERNEL=<name>: which kernel `shell` boots
-    #[arg(long, env = "KERNEL", default_value = "on", value_parser = PossibleValuesParser::new(build::kernels()), global = true)]
+    #[arg(long, env = "KERNEL", default_value = "on", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
     kernel: String,
     /// ROUNDS=<n>: how often `boot` measures each kernel
     #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
@@ -82,6 +93,8 @@ enum Verb {
     Shell,
     /// all tests: crates, series, kernels, contract, targets
     Test,
+    /// the series on other base kernels: git am and build
+    Bases,
     /// break pending.rs on purpose, each bug in turn: a test must notice it
     Mutants,
     /// remove build/ and log/
@@ -118,20 +131,19 @@ fn run(cli: Cli) -> Result<()> {
         _ => {}
     }
     let tools = deps::ensure(&project)?;
-    if matches!(cli.verb, Verb::Test) {
-        return test::run(&project, &tools);
-    }
-    if matches!(cli.verb, Verb::Deps) {
-        return Ok(());
+    match cli.verb {
+        Verb::Deps => return Ok(()),
+        Verb::Test => return test::run(&project, &tools),
+        Verb::Bases => return bases::run(&project, &tools),
+        _ => {}
     }
     let tree = tree::ensure(&project)?;
     if matches!(cli.verb, Verb::Tree) {
         return Ok(());
     }
-    let kernels = build::ensure(&project, &tools, &tree)?;
     match cli.verb {
-        Verb::Boot => demo::demonstrate(&project, &tools, &kernels),
-        Verb::Shell => shell::run(&project, &tools, &kernels),
-        _ => Ok(()),
+        Verb::Boot => architectures::demonstrate(&project, &tools, &tree),
+        Verb::Shell => shell::run(&project, &tools, &tree),
+        _ => architectures::build(&project, &tools, &tree),
     }
 }

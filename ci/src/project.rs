@@ -19,7 +19,10 @@ pub struct Project {
 }
 
 impl Project {
-    pub fn new(opts: Options) -> Result<Project> {
+    pub fn new(mut opts: Options) -> Result<Project> {
+        if opts.debug {
+            opts.arch.debug();
+        }
         // Set by `cargo run`; the folder may have moved since the build.
         let manifest = env::var_os("CARGO_MANIFEST_DIR").context("start the driver through make")?;
         let root = Path::new(&manifest).parent().context("ci/ has no parent folder")?.to_owned();

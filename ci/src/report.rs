@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use comfy_table::{presets, CellAlignment, Table};
 
-use crate::demo::{Burst, Rounds, Scenario, KERNELS};
+use crate::demo::{Burst, Rounds, Scenario};
+use crate::matrix::COMPARED;
 
 /// Wall times vary, those of the kernel without the option several times over: fewer
 /// rounds than this say nothing of their median.
@@ -17,7 +18,7 @@ pub fn table(scenarios: &[Scenario], all: &[Rounds]) -> String {
     table.set_header(["scenario", "option", "wall ms", "times init ran", "peak vmalloc MiB", "results"]);
     for (scenario, rounds) in scenarios.iter().zip(all) {
         for (which, bursts) in rounds.iter().enumerate() {
-            table.add_row(row(&scenario.name, KERNELS[which], bursts));
+            table.add_row(row(&scenario.name, COMPARED[which], bursts));
         }
     }
     for column in 2..=4 {

@@ -1,24 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `shell`: a prompt on one of the kernels.
 
-use std::collections::BTreeMap;
-
 use anyhow::{bail, Context, Result};
 
-use crate::boot;
-use crate::build::Kernel;
+use crate::build;
 use crate::demo;
 use crate::deps::Tools;
 use crate::project::Project;
+use crate::tree::Tree;
+use crate::vng;
 
-pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<()> {
+pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.has_vng()) else {
+        bail!("only guests of virtme-ng have a shell: leave ARCH out");
+    };
+    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[&project.opts.kernel]))?;
     let kernel = &kernels[&project.opts.kernel];
     println!(
         "kernel \"{}\": the test modules and ./burst (--help) are in the current folder; exit ends it",
         kernel.name
     );
     // In the foreground, with the terminal: Ctrl-C is the guest's.
-    let status = boot::vng(tools, kernel, demo::CPUS)?.status().context("virtme-ng does not start")?;
+    let status = vng::command(tools, kernel, demo::CPUS)?.status().context("virtme-ng does not start")?;
     match status.success() {
         true => Ok(()),
         false => bail!("the guest ended badly ({status})"),

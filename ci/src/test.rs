@@ -3,14 +3,16 @@
 
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, Result};
 
-use crate::build::Kernel;
+use crate::architectures::Row;
 use crate::child::{self, Interrupted};
 use crate::deps::Tools;
 use crate::kselftest::{self, Tally};
+use crate::matrix::Arch;
 use crate::project::Project;
-use crate::{build, demo, patches, tree};
+use crate::tree::Tree;
+use crate::{architectures, build, demo, patches, tree};
 
 /// Runs of cargo test: what the step is called, the workspace, more arguments.
 const CARGO_TESTS: [(&str, &str, &[&str]); 4] = [
@@ -51,13 +53,38 @@ fn all(project: &Project, tools: &Tools, tally: &mut Tally) -> Result<()> {
     if project.opts.kdir.is_none() {
         check(tally, patches::patches(project, true))?;
     }
-    let Some(kernels) = check(tally, build::ensure(project, tools, &tree))? else { return Ok(()) };
-    for name in demo::KERNELS {
-        let kernel: &Kernel = kernels.get(name).with_context(|| format!("no kernel {name}"))?;
+    let mut rows = vec![];
+    for arch in &project.opts.arch.0 {
+        architecture(project, tools, &tree, arch, (tally, &mut rows))?;
+    }
+    println!("{}", architectures::table(&rows));
+    Ok(())
+}
+
+/// All that is tested on one architecture; adds a row of the table for each kernel that
+/// has booted.
+fn architecture(
+    project: &Project,
+    tools: &Tools,
+    tree: &Tree,
+    arch: &Arch,
+    (tally, rows): (&mut Tally, &mut Vec<Row>),
+) -> Result<()> {
+    let Some(kernels) = check(tally, build::ensure(project, tools, tree, arch))? else { return Ok(()) };
+    for kernel in architectures::tested(&kernels) {
+        if let Some(row) = check(tally, architectures::boot(project, tree, kernel))? {
+            *tally = *tally + row.tally();
+            rows.push(row);
+        }
+    }
+    for kernel in kernels.values().filter(|_| arch.has_vng()) {
         count(tally, kselftest::run(project, tools, kernel))?;
     }
-    let targets = demo::run(project, tools, &kernels);
-    count(tally, targets.map(|(passed, failed)| Tally { passed, failed, skipped: 0 }))
+    if arch.is_compared() {
+        let targets = demo::run(project, tools, &kernels);
+        count(tally, targets.map(|(passed, failed)| Tally { passed, failed, skipped: 0 }))?;
+    }
+    Ok(())
 }
 
 /// Counts a check; an interrupt ends all of them.
@@ -80,9 +107,7 @@ fn check<T>(tally: &mut Tally, result: Result<T>) -> Result<Option<T>> {
 fn count(tally: &mut Tally, result: Result<Tally>) -> Result<()> {
     match result {
         Ok(more) => {
-            tally.passed += more.passed;
-            tally.failed += more.failed;
-            tally.skipped += more.skipped;
+            *tally = *tally + more;
             Ok(())
         }
         Err(error) => check::<()>(tally, Err(error)).map(drop),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernel tree with one commit per patch: `linux/` on the pinned base, or
-//! `linux-kdir/` on the HEAD of the user's own tree (`KDIR=`).
+//! The kernel tree with one commit per patch: `linux/` on the pinned base,
+//! `linux-<name>/` on another one, or `linux-kdir/` on the HEAD of the user's own tree
+//! (`KDIR=`).
 //!
 //! `KDIR` is cloned, not used in place and not given a worktree: both would write to
 //! the user's repository. A local clone shares its objects through hard links, so it
@@ -13,7 +14,7 @@ use anyhow::{bail, Context, Result};
 
 use tempfile::TempDir;
 
-use crate::base;
+use crate::base::{self, Base};
 use crate::git::{Git, BASE};
 use crate::project::Project;
 use crate::series;
@@ -32,26 +33,36 @@ pub struct Tree {
     pub build: PathBuf,
 }
 
+/// The tree that the options ask for.
 pub fn ensure(project: &Project) -> Result<Tree> {
-    let build = project.root.join("build");
-    let (name, build) = match project.opts.kdir {
-        Some(_) => ("linux-kdir", build.join("kdir")),
-        None => ("linux", build),
-    };
-    let tree = Tree { dir: project.root.join(name), build };
-    match tree.dir.exists() {
-        true => keep(project, name, &tree.dir)?,
-        false => create(project, name, &source(project)?, &tree.dir)?,
+    match &project.opts.kdir {
+        Some(kdir) => make(project, "linux-kdir", "kdir", || check_kdir(kdir).map(|()| kdir.clone())),
+        None => on(project, &base::pinned()),
     }
-    Ok(tree)
 }
 
-/// The repository whose HEAD is the base.
-fn source(project: &Project) -> Result<PathBuf> {
-    match &project.opts.kdir {
-        Some(kdir) => check_kdir(kdir).map(|()| kdir.clone()),
-        None => base::repository(project),
+/// The tree of a base kernel.
+pub fn on(project: &Project, base: &Base) -> Result<Tree> {
+    let source = || base::repository(project, base);
+    match *base == base::pinned() {
+        true => make(project, "linux", "", source),
+        false => make(project, &format!("linux-{}", base.name), &base.name, source),
     }
+}
+
+/// `source`: the repository whose HEAD is the base.
+fn make(
+    project: &Project,
+    name: &str,
+    build: &str,
+    source: impl FnOnce() -> Result<PathBuf>,
+) -> Result<Tree> {
+    let tree = Tree { dir: project.root.join(name), build: project.root.join("build").join(build) };
+    match tree.dir.exists() {
+        true => keep(project, name, &tree.dir)?,
+        false => create(project, name, &source()?, &tree.dir)?,
+    }
+    Ok(tree)
 }
 
 fn check_kdir(kdir: &Path) -> Result<()> {
@@ -82,7 +93,7 @@ fn version(makefile: &str) -> Option<(u32, u32)> {
 /// Applies the series to a fresh tree that is thrown away, and writes it back: it
 /// must come out as `patches/` has it.
 pub fn try_series(project: &Project) -> Result<()> {
-    let part = fresh(project, "a fresh tree", &base::repository(project)?)?;
+    let part = fresh(project, "a fresh tree", &base::repository(project, &base::pinned())?)?;
     let git = Git::at(part.path().join("tree"));
     match series::differences(project, &series::export(&git)?)?.first() {
         None => Ok(()),
@@ -131,7 +142,7 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
     {
         bail!("{name}/ is not a tree that make tree made (no tag base): move it away");
     }
-    if let Some(kdir) = &project.opts.kdir {
+    if let Some(kdir) = project.opts.kdir.as_ref().filter(|_| name == "linux-kdir") {
         same_source(name, kdir, &git)?;
     }
     let digest = series::digest(&git, &project.patches())?;
@@ -194,9 +205,10 @@ fn update(project: &Project, git: &Git) -> Result<()> {
 
 /// Removes the trees, if nothing is lost by it.
 pub fn remove(project: &Project) -> Result<()> {
-    for name in ["linux", "linux-kdir"] {
-        let dir = project.root.join(name);
-        if !dir.exists() {
+    for entry in fs::read_dir(&project.root)? {
+        let dir = entry?.path();
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        if !dir.is_dir() || (name != "linux" && !name.starts_with("linux-")) {
             continue;
         }
         if !is_untouched(&Git::at(&dir))? {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /init of a guest that boots from an initramfs, over nolibc: runs /selftest and
+ * copies what it prints into the kernel's log line by line, where no line of the
+ * kernel can end up in the middle of it. Then powers off.
+ */
+#include <fcntl.h>
+#include <linux/reboot.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* One record of the kernel's log */
+static char record[800];
+
+static void run(int output)
+{
+	char *argv[] = { "/selftest", NULL };
+	char *envp[] = { "MODULE_DIR=/", NULL };
+
+	dup2(output, STDOUT_FILENO);
+	dup2(output, STDERR_FILENO);
+	close(output);
+	execve(argv[0], argv, envp);
+	perror("cannot run /selftest");
+	_exit(127);
+}
+
+static void copy_lines(int from, int to)
+{
+	size_t used = 0;
+
+	while (read(from, record + used, 1) == 1) {
+		if (record[used++] != '\n' && used < sizeof(record))
+			continue;
+		write(to, record, used);
+		used = 0;
+	}
+	write(to, record, used);
+}
+
+static int exit_code(int status)
+{
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int main(void)
+{
+	int log, output[2], status = 0;
+	pid_t pid;
+
+	mount("proc", "/proc", "proc", 0, NULL);
+	mount("sysfs", "/sys", "sysfs", 0, NULL);
+	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
+	log = open("/dev/kmsg", O_WRONLY);
+	pipe(output);
+
+	/* What the driver's judge.rs waits for. */
+	write(log, UP, strlen(UP));
+	pid = fork();
+	if (pid == 0) {
+		close(output[0]);
+		run(output[1]);
+	}
+	close(output[1]);
+	copy_lines(output[0], log);
+	waitpid(pid, &status, 0);
+	write(log, record, snprintf(record, sizeof(record), DONE "%d", exit_code(status)));
+
+	reboot(LINUX_REBOOT_CMD_POWER_OFF);
+	return 1;
+}

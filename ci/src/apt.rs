@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+//! apt with a configuration of its own: the machine's sources stay as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::child;
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+pub struct Apt {
+    dir: PathBuf,
+    pub mirror: String,
+}
+
+impl Apt {
+    /// Knows the main parts of `suites`, from the mirror that this machine gets Debian
+    /// itself from. Writes to `dir` only.
+    pub fn new(dir: &Path, suites: &[&str]) -> Result<Apt> {
+        let mirror = mirror(&indextargets()?)
+            .context("apt knows no Debian mirror: add one to its sources, or give KDIR=<kernel git tree>")?;
+        let line = |suite| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
+        fs::write(dir.join("sources.list"), suites.iter().map(line).collect::<String>())?;
+        for folder in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(dir.join(folder))?;
+        }
+        Ok(Apt { dir: dir.to_owned(), mirror })
+    }
+
+    pub fn cache(&self, words: &[&str]) -> Command {
+        let mut cmd = child::command("apt-cache");
+        cmd.args(self.options()).args(words);
+        cmd
+    }
+
+    /// The options that keep apt-get and apt-cache to this configuration.
+    pub fn options(&self) -> Vec<String> {
+        let dir = self.dir.display();
+        let options = [
+            format!("Dir::Etc::sourcelist={dir}/sources.list"),
+            "Dir::Etc::sourceparts=-".to_owned(),
+            format!("Dir::State::lists={dir}/lists"),
+            format!("Dir::Cache={dir}/cache"),
+            "APT::Update::Error-Mode=any".to_owned(),
+            "APT::Sandbox::User=root".to_owned(),
+            "Acquire::Languages=none".to_owned(),
+        ];
+        options.into_iter().flat_map(|option| ["-o".to_owned(), option]).collect()
+    }
+
+    /// apt-get in its folder, where `download` puts packages.
+    pub fn get(&self, words: &[&str]) -> Command {
+        let mut cmd = child::command("apt-get");
+        cmd.args(self.options()).args(words).current_dir(&self.dir);
+        cmd
+    }
+}
+
+fn indextargets() -> Result<String> {
+    let format = "$(LABEL) $(REPO_URI)";
+    child::capture(child::command("apt-get").args(["indextargets", "--format", format]))
+}
+
+fn mirror(indextargets: &str) -> Option<String> {
+    let uri = indextargets.lines().find_map(|l| l.strip_prefix("Debian "))?;
+    Some(uri.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mirror;
+
+    #[test]
+    fn the_mirror_is_the_machines_own() {
+        let targets =
+            "Debian-Security http://sec.example/debian-security/\nDebian http://ftp.example/debian/\n";
+        assert_eq!(mirror(targets).as_deref(), Some("http://ftp.example/debian"));
+        assert_eq!(mirror("Docker http://docker.example/\n"), None);
+    }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The series on each architecture: its KUnit suites and its kselftest in one boot
+//! from an initramfs, and a table of all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail, Result};
+use comfy_table::{presets, CellAlignment, Table};
+
+use crate::boot::{self, Boot};
+use crate::build::{self, Kernel};
+use crate::demo;
+use crate::deps::Tools;
+use crate::initramfs;
+use crate::judge::{self, FAILED};
+use crate::kselftest::{self, Tally};
+use crate::kunit;
+use crate::project::Project;
+use crate::tree::Tree;
+use crate::ui::Step;
+
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// How an architecture did.
+pub struct Row {
+    kernel: String,
+    built: Duration,
+    up: Duration,
+    kunit: Tally,
+    selftest: Tally,
+    skipped: Vec<String>,
+    log: String,
+}
+
+impl Row {
+    pub fn tally(&self) -> Tally {
+        self.kunit + self.selftest
+    }
+}
+
+/// The verb `build`.
+pub fn build(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    project.opts.arch.0.iter().try_for_each(|arch| build::ensure(project, tools, tree, arch).map(drop))
+}
+
+/// The verb `boot`: what a burst of loads costs, where the kernel without the option is
+/// built, too; elsewhere the tests.
+pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let mut rows = vec![];
+    for arch in &project.opts.arch.0 {
+        let kernels = build::ensure(project, tools, tree, arch)?;
+        match arch.is_compared() {
+            true => demo::demonstrate(project, tools, &kernels)?,
+            false => {
+                for kernel in tested(&kernels) {
+                    rows.push(boot(project, tree, kernel)?);
+                }
+            }
+        }
+    }
+    if !rows.is_empty() {
+        println!("{}", table(&rows));
+    }
+    match rows.iter().map(|row| row.tally().failed).sum() {
+        0 => Ok(()),
+        failed => bail!("{failed} tests failed"),
+    }
+}
+
+/// The kernels that boot from an initramfs: the test of the series' option.
+pub fn tested(kernels: &BTreeMap<String, Kernel>) -> impl Iterator<Item = &Kernel> {
+    kernels.values().filter(|kernel| kernel.name != "off")
+}
+
+/// Boots the kernel from its initramfs and counts its tests.
+pub fn boot(project: &Project, tree: &Tree, kernel: &Kernel) -> Result<Row> {
+    project.ui.step(&format!("boot {}", kernel.full_name()), |step| {
+        let mut command = initramfs::command(kernel)?;
+        boot::save_command(project, step, &initramfs::quoted(&command)?)?;
+        let guest = format!("kselftest {}", kernel.name);
+        let boot = boot::run(step, &mut command, &guest, LIMIT)?;
+        let row = judge(step, tree, kernel, boot)?;
+        let Tally { passed, failed, skipped } = row.tally();
+        step.note(format!("{passed} passed, {failed} failed, {skipped} skipped"));
+        Ok(row)
+    })
+}
+
+fn judge(step: &mut Step, tree: &Tree, kernel: &Kernel, boot: Boot) -> Result<Row> {
+    let Boot { verdict, log, took } = boot;
+    // A test that failed makes the guest fail; the tests say which.
+    if !verdict.is_clean() && verdict.what != FAILED {
+        bail!("{}: {}", verdict.what, verdict.line);
+    }
+    let (booting, running) = judge::halves(&log).ok_or_else(|| anyhow!("the log has no marker"))?;
+    let (kunit, mut skipped) = kunit::read(step, &tree.dir, &booting, &kernel.stage)?;
+    let (selftest, surprises) = kselftest::judge(&running, &kernel.name)?;
+    if !verdict.is_clean() && selftest.failed == 0 {
+        bail!("the selftest passed and ended with {}", verdict.line);
+    }
+    skipped.extend(surprises);
+    for line in &skipped {
+        step.write(&format!("{line}\n"))?;
+    }
+    Ok(Row {
+        kernel: kernel.full_name(),
+        built: kernel.took,
+        up: took,
+        kunit,
+        selftest,
+        skipped,
+        log: step.log_name.clone(),
+    })
+}
+
+pub fn table(rows: &[Row]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["kernel", "build s", "boot s", "passed", "failed", "skipped", "log"]);
+    for row in rows {
+        let Tally { passed, failed, skipped } = row.tally();
+        table.add_row([
+            row.kernel.clone(),
+            format!("{:.0}", row.built.as_secs_f64()),
+            format!("{:.1}", row.up.as_secs_f64()),
+            format!("{passed} ({} KUnit, {} kselftest)", row.kunit.passed, row.selftest.passed),
+            failed.to_string(),
+            skipped.to_string(),
+            row.log.clone(),
+        ]);
+    }
+    for column in 1..=2 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let notes = rows.iter().flat_map(|row| row.skipped.iter().map(move |s| format!("\n{}: {s}", row.kernel)));
+    notes.fold(table.to_string(), |text, note| text + &note)
+}

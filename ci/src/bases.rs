@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `bases`: the series on the kernels of base.toml, and on the newest that there is.
+
+use anyhow::{bail, Result};
+use comfy_table::{presets, Table};
+
+use crate::base::{self, Base};
+use crate::build;
+use crate::child::Interrupted;
+use crate::deps::Tools;
+use crate::project::Project;
+use crate::tree;
+
+pub fn run(project: &Project, tools: &Tools) -> Result<()> {
+    let mut bases = base::known();
+    let required = bases.len();
+    let newest = project.ui.step("look for the newest kernel", |step| {
+        let newest = base::newest(step)?;
+        step.note(&newest.name);
+        Ok(newest)
+    })?;
+    if !bases.contains(&newest) {
+        bases.push(newest);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["base", "git am", "build"]);
+    let mut failed = 0;
+    for (number, base) in bases.iter().enumerate() {
+        let (applied, built) = attempt(project, tools, base)?;
+        if number < required && built != "yes" {
+            failed += 1;
+        }
+        table.add_row([&base.name, &applied, &built]);
+    }
+    println!("{table}");
+    match failed {
+        0 => Ok(()),
+        n => bail!("{n} of {required} bases of ci/base.toml do not take the series"),
+    }
+}
+
+/// Whether the series applies, and builds.
+fn attempt(project: &Project, tools: &Tools, base: &Base) -> Result<(String, String)> {
+    let said = |error: anyhow::Error| match error.is::<Interrupted>() {
+        true => Err(error),
+        false => Ok(format!("{error:#}")),
+    };
+    let tree = match tree::on(project, base) {
+        Ok(tree) => tree,
+        Err(error) => return Ok((said(error)?, "no".to_owned())),
+    };
+    for arch in &project.opts.arch.0 {
+        if let Err(error) = build::ensure(project, tools, &tree, arch) {
+            return Ok(("yes".to_owned(), said(error)?));
+        }
+    }
+    Ok(("yes".to_owned(), "yes".to_owned()))
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The matrix of kernels.toml: architectures and the variants of their kernels.
+
+use std::collections::BTreeMap;
+
+use anyhow::{bail, Result};
+use serde::Deserialize;
+
+use crate::project::data;
+
+/// The kernels that are compared: before, after.
+pub const COMPARED: [&str; 2] = ["off", "on"];
+/// What DEBUG=1 builds.
+const DEBUG: [&str; 2] = ["kcsan", "debug"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Matrix {
+    fragments: Vec<String>,
+    variant: BTreeMap<String, Variant>,
+    arch: BTreeMap<String, Arch>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Variant {
+    fragments: Vec<String>,
+}
+
+/// One architecture; kernels.toml says what the fields are.
+#[derive(Deserialize, Clone, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Arch {
+    #[serde(skip)]
+    pub name: String,
+    pub kbuild: String,
+    pub image: (String, String),
+    fragments: Vec<String>,
+    pub kernels: Vec<String>,
+    pub headers: String,
+    pub cc: Vec<String>,
+    pub start: Vec<String>,
+    pub console: String,
+}
+
+impl Arch {
+    /// The fragments of one of its kernels, in order.
+    pub fn fragments(&self, variant: &str) -> Vec<String> {
+        let matrix = matrix();
+        [&matrix.fragments[..], &self.fragments, &matrix.variant[variant].fragments].concat()
+    }
+
+    /// The same with other kernels.
+    pub fn with_kernels(&self, variants: &[&str]) -> Arch {
+        let kernels = variants.iter().map(|&name| name.to_owned()).collect();
+        Arch { kernels, ..self.clone() }
+    }
+
+    /// Whether its kernels boot in virtme-ng, too.
+    pub fn has_vng(&self) -> bool {
+        self.fragments.iter().any(|name| name == "vng.config")
+    }
+
+    /// Whether what the option costs is measured: on kernels without and with it.
+    pub fn is_compared(&self) -> bool {
+        self.has_vng() && COMPARED.iter().all(|name| self.kernels.iter().any(|kernel| kernel == name))
+    }
+}
+
+fn matrix() -> Matrix {
+    let mut matrix: Matrix = data("kernels.toml", include_str!("../kernels.toml"));
+    for (name, arch) in &mut matrix.arch {
+        arch.name.clone_from(name);
+    }
+    matrix
+}
+
+/// What KERNEL= may be.
+pub fn variants() -> Vec<String> {
+    matrix().variant.into_keys().collect()
+}
+
+/// What ARCH= chose.
+#[derive(Clone, Debug)]
+pub struct Selection(pub Vec<Arch>);
+
+impl Selection {
+    /// The debug kernels instead of the ordinary ones.
+    pub fn debug(&mut self) {
+        for arch in &mut self.0 {
+            *arch = arch.with_kernels(&DEBUG);
+        }
+    }
+
+    /// `all`, `host`, or names with commas between them.
+    pub fn parse(words: &str) -> Result<Selection> {
+        let mut known = matrix().arch;
+        if words == "all" {
+            return Ok(Selection(known.into_values().collect()));
+        }
+        let list: Vec<&str> = known.keys().map(String::as_str).collect();
+        let list = list.join(", ");
+        let mut chosen = vec![];
+        for word in words.split(',') {
+            let name = if word == "host" { host() } else { word };
+            match known.remove(name) {
+                Some(arch) => chosen.push(arch),
+                None => bail!("no architecture {name} (or it is named twice): there are {list}; all; host"),
+            }
+        }
+        Ok(Selection(chosen))
+    }
+}
+
+/// The architecture of this machine by the names of kernels.toml.
+fn host() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
+        name => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_data_is_well_formed() {
+        let matrix = matrix();
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel-config");
+        for arch in matrix.arch.values() {
+            assert!(!arch.kernels.is_empty(), "{}", arch.name);
+            let debug = DEBUG.map(str::to_owned);
+            for variant in arch.kernels.iter().chain(&debug) {
+                let fragments = arch.fragments(variant);
+                assert!(fragments.iter().all(|f| dir.join(f).exists()), "{}: {fragments:?}", arch.name);
+            }
+        }
+    }
+
+    #[test]
+    fn architectures_are_chosen_by_name() {
+        let names = |words: &str| -> Vec<String> {
+            Selection::parse(words).unwrap().0.into_iter().map(|arch| arch.name).collect()
+        };
+        assert_eq!(names("s390x,arm64"), ["s390x", "arm64"]);
+        assert_eq!(names("all").len(), matrix().arch.len());
+        assert_eq!(names("host").len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_architecture_is_told_which_there_are() {
+        let error = Selection::parse("arm64,vax").unwrap_err().to_string();
+        assert!(error.contains("vax") && error.contains("s390x"), "{error}");
+        assert!(Selection::parse("arm64,arm64").is_err());
+        assert!(Selection::parse("").is_err());
+    }
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Guests in virtme-ng: a shell script on the host's files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+
+use crate::boot;
+use crate::build::Kernel;
+use crate::child;
+use crate::deps::Tools;
+use crate::judge::{Verdict, DONE, UP};
+use crate::project::Project;
+use crate::ui::Step;
+
+/// What the guest is to do: a shell script, run in the kernel's stage folder.
+pub struct Guest<'a> {
+    /// As ci/splats.toml calls it.
+    pub name: String,
+    pub kernel: &'a Kernel,
+    pub cpus: u32,
+    pub script: String,
+    pub limit: Duration,
+    /// The folder that the guest writes its results to.
+    pub out: PathBuf,
+}
+
+/// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
+pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
+    fs::create_dir_all(&guest.out).with_context(|| format!("cannot make {}", guest.out.display()))?;
+    let script = guest.out.join("run.sh");
+    fs::write(&script, wrapped(guest))?;
+    let mut vng = command(tools, guest.kernel, guest.cpus)?;
+    vng.arg("--verbose").arg(format!("--rwdir={}", guest.out.display()));
+    vng.arg(format!("--exec=sh {}", script.display()));
+    boot::save_command(project, step, &qemu(&vng)?)?;
+    Ok(boot::run(step, &mut vng, &guest.name, guest.limit)?.verdict)
+}
+
+/// The script between its markers. Its output goes to a file: on the console it
+/// would be mixed with the kernel's, character by character.
+fn wrapped(guest: &Guest) -> String {
+    let stage = guest.kernel.stage.display();
+    let out = guest.out.display();
+    format!(
+        "# SPDX-License-Identifier: GPL-2.0\n\
+         echo '{UP}' > /dev/kmsg\n\
+         ( cd '{stage}' || exit\n{script}) > '{out}/output' 2>&1\n\
+         echo \"{DONE}$?\" > /dev/kmsg\n",
+        script = guest.script,
+    )
+}
+
+/// virtme-ng on `kernel`, without saying yet what it shall do.
+pub fn command(tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
+    let mut cmd = child::command(tools.vng_dir.join("vng"));
+    // vng finds its parts through PATH.
+    let path = std::env::var("PATH").unwrap_or_default();
+    cmd.env("PATH", format!("{}:{path}", tools.vng_dir.display()));
+    cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", &cpus.to_string()]);
+    cmd.args(["--memory", &memory()?]).arg("--cwd").arg(&kernel.stage);
+    // 9p is in QEMU itself: nothing else to install, to start and to clean up. The guest
+    // gets its modules from the stage folder, not from a view of the build folder.
+    cmd.args(["--force-9p", "--skip-modules", "--append", "printk.devkmsg=on"]);
+    if !kvm_works() {
+        cmd.arg("--disable-kvm");
+    }
+    Ok(cmd)
+}
+
+/// 2 GiB, or half of what is free. (With 4, a section that is to be too large for a module is not.)
+fn memory() -> Result<String> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    let mib = (kib.context("/proc/meminfo has no MemAvailable")? / 2048).min(2048);
+    if mib < 1024 {
+        bail!("the guest needs 1 GiB, and {mib} MiB is half of what is free: end other programs");
+    }
+    Ok(format!("{mib}M"))
+}
+
+/// A /dev/kvm without VMX or SVM hangs before the first line of output.
+fn kvm_works() -> bool {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = cpuinfo.lines().find(|l| l.starts_with("flags")).unwrap_or_default();
+    let usable = fs::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
+    usable && flags.split_whitespace().any(|f| f == "vmx" || f == "svm")
+}
+
+/// The command that virtme-ng starts QEMU with.
+fn qemu(vng: &Command) -> Result<String> {
+    let mut dry = child::command(vng.get_program());
+    dry.args(vng.get_args()).arg("--dry-run");
+    for (name, value) in vng.get_envs() {
+        value.map(|value| dry.env(name, value));
+    }
+    child::capture(&mut dry).context("virtme-ng cannot start the guest")
+}
