@@ -51,7 +51,7 @@ fn attempt(project: &Project, tools: &Tools, base: &Base) -> Result<(String, Str
         Err(error) => return Ok((said(error)?, "no".to_owned())),
     };
     for arch in &project.opts.arch.0 {
-        if let Err(error) = build::ensure(project, tools, &tree, arch) {
+        if let Err(error) = build::ensure(project, tools, &tree, &arch.with_kernels(&["on"])) {
             return Ok(("yes".to_owned(), said(error)?));
         }
     }

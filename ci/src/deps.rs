@@ -53,10 +53,11 @@ fn deps() -> Deps {
 /// What to do about a program that is not there.
 pub fn remedy(program: &str) -> String {
     let deps = deps();
-    match deps.debian.iter().find(|d| d.programs.iter().any(|p| p == program)) {
-        Some(d) => format!("it is in the Debian package {} ({}), try make deps", d.package, d.purpose),
-        None => "try make deps".to_owned(),
-    }
+    let Some(d) = deps.debian.iter().find(|d| d.programs.iter().any(|p| p == program)) else {
+        return "try make deps".to_owned();
+    };
+    let arch = d.arch.first().map(|name| format!(" ARCH={name}")).unwrap_or_default();
+    format!("it is in the Debian package {} ({}), try make deps{arch}", d.package, d.purpose)
 }
 
 /// The tools that are not Debian's.
