@@ -2,21 +2,23 @@
 //! `build`: the kernels of kernels.toml, and beside each a stage folder with what
 //! its guests need.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{bail, Context, Result};
 
 use crate::child;
 use crate::deps::Tools;
+use crate::git::Git;
 use crate::initramfs;
 use crate::kconfig::Fragments;
 use crate::kselftest;
 use crate::matrix::Arch;
 use crate::project::Project;
+use crate::series;
 use crate::tree::Tree;
 use crate::ui::Step;
 
@@ -87,6 +89,12 @@ impl Job<'_> {
             fs::create_dir_all(&self.obj).context("cannot make the build folder")?;
         }
         self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;
+        let state = series::state(&Git::at(&self.tree.dir))?;
+        let quiet = self.obj.join("no-warnings");
+        if fs::read_to_string(&quiet).ok() != Some(state.clone()) {
+            self.project.ui.step(&format!("W=1 {}", self.name), |step| self.warnings(step))?;
+            fs::write(quiet, state)?;
+        }
         self.project.ui.step(&format!("build {}", self.name), |step| {
             step.run(self.make(&self.obj, &self.arch.kbuild).args([&self.arch.image.0, "modules"]))?;
             self.modules(step)?;
@@ -105,6 +113,23 @@ impl Job<'_> {
         let mut make = self.make(&self.obj, &self.arch.kbuild);
         step.run(make.env("KCONFIG_ALLCONFIG", &wanted).arg("allnoconfig"))?;
         self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?)
+    }
+
+    /// Fails on a warning in a file that the series changes.
+    fn warnings(&self, step: &mut Step) -> Result<()> {
+        let changed = series::changed_files(&Git::at(&self.tree.dir))?;
+        let mut folders = BTreeSet::new();
+        for file in changed.iter().filter(|file| file.ends_with(".c") && !file.starts_with("tools/")) {
+            let object = self.obj.join(file).with_extension("o");
+            // What is up to date is not compiled, and gives no warning.
+            let _ = fs::remove_file(object);
+            folders.extend(Path::new(file).parent().map(|folder| format!("{}/", folder.display())));
+        }
+        let output = step.run(self.make(&self.obj, &self.arch.kbuild).arg("W=1").args(folders))?;
+        match warning(&output, &changed) {
+            Some(line) => bail!("{line}"),
+            None => Ok(()),
+        }
     }
 
     /// kbuild, with every input that could change the result named.
@@ -177,6 +202,12 @@ impl Job<'_> {
     }
 }
 
+/// The first warning that a compiler gave for one of `files`.
+fn warning<'a>(output: &'a str, files: &[String]) -> Option<&'a str> {
+    let mut lines = output.lines().filter(|line| line.contains("warning:"));
+    lines.find(|line| files.iter().any(|file| line.contains(file)))
+}
+
 /// modules.order lists objects, relative to the build folder or absolute.
 fn module(dir: &Path, object: &str) -> PathBuf {
     dir.join(object).with_extension("ko")
@@ -186,4 +217,18 @@ fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
     let copy = dir.join(file.file_name().context("a file without a name")?);
     fs::copy(file, &copy).with_context(|| format!("cannot stage {}", file.display()))?;
     Ok(copy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::warning;
+
+    #[test]
+    fn only_warnings_of_the_series_count() {
+        let output =
+            "  CC main.o\n../kernel/module/kmod.c:1:2: warning: a\n../kernel/module/main.c:3:4: warning: b\n";
+        let files = ["kernel/module/main.c".to_owned()];
+        assert_eq!(warning(output, &files), Some("../kernel/module/main.c:3:4: warning: b"));
+        assert_eq!(warning(output, &["kernel/module/stats.c".to_owned()]), None);
+    }
 }

@@ -60,6 +60,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
         "KDIR",
         "KERNEL",
         "DEBUG",
+        "ROOT",
         "ROUNDS",
         "LD_LIBRARY_PATH",
     ] {

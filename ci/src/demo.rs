@@ -15,7 +15,7 @@ use crate::deps::Tools;
 use crate::matrix::COMPARED;
 use crate::project::{data, Project};
 use crate::report;
-use crate::vng::{self, Guest};
+use crate::vng::{self, Guest, OUT};
 
 /// More than a small machine has, as on the large ones that the series is for.
 pub const CPUS: u32 = 8;
@@ -102,7 +102,7 @@ fn boot(
 ) -> Result<Vec<Burst>> {
     let out = project.root.join(format!("build/results/demo-{}-{round}", kernel.name));
     let name = format!("burst {}", kernel.name);
-    let guest = Guest { name, kernel, cpus: CPUS, script: script(scenarios, &out), limit: LIMIT, out };
+    let guest = Guest { name, kernel, cpus: CPUS, script: script(scenarios), limit: LIMIT, out };
     project.ui.step(&format!("boot {} {round}", kernel.name), |step| {
         let verdict = vng::run(project, tools, step, &guest)?;
         if !verdict.is_clean() {
@@ -114,12 +114,11 @@ fn boot(
 }
 
 /// One burst after the other; the first that fails ends the script.
-fn script(scenarios: &[Scenario], out: &Path) -> String {
+fn script(scenarios: &[Scenario]) -> String {
     let line = |(number, s): (usize, &Scenario)| {
         let arguments = s.arguments.join(" ");
-        let out = out.display();
         format!(
-            "./burst --gate test_module_gate.ko --json {arguments} {} > '{out}/{number}.json' || exit\n",
+            "./burst --gate test_module_gate.ko --json {arguments} {} > {OUT}/{number}.json || exit\n",
             s.module
         )
     };

@@ -15,7 +15,7 @@ use crate::deps::Tools;
 use crate::ktap::{self, Outcome};
 use crate::project::{data, Project};
 use crate::ui::Step;
-use crate::vng::{self, Guest};
+use crate::vng::{self, Guest, OUT};
 
 /// With more than the host has, waking 64 tasks is slow, and shows nothing more.
 const CPUS: u32 = 2;
@@ -76,13 +76,13 @@ fn boot(
     contract: &Contract,
 ) -> Result<String> {
     let out = project.root.join(format!("build/results/kselftest-{}", kernel.name));
-    let ktap = out.join("ktap");
     // The verdict on each test is in its output, not in the exit code.
-    let script = format!("MODULE_DIR=$PWD ./{} > '{}' || true\n", contract.program, ktap.display());
+    let program = if project.opts.root.is_some() { "selftest" } else { &contract.program };
+    let script = format!("MODULE_DIR=$PWD ./{program} > {OUT}/ktap || true\n");
     let name = format!("kselftest {}", kernel.name);
     let guest = Guest { name, kernel, cpus: CPUS, script, limit: LIMIT, out };
     let verdict = vng::run(project, tools, step, &guest)?;
-    let output = fs::read_to_string(&ktap).unwrap_or_default();
+    let output = fs::read_to_string(guest.out.join("ktap")).unwrap_or_default();
     step.write(&output)?;
     if !verdict.is_clean() {
         bail!("{}: {}", verdict.what, verdict.line);

@@ -62,6 +62,9 @@ pub struct Options {
     /// ARCH=<names>: the architectures to build, boot and test: all, host, or arm64,s390x,...
     #[arg(long, env = "ARCH", default_value = "host", value_parser = matrix::Selection::parse, global = true)]
     arch: Selection,
+    /// ROOT=<folder>: a root file system of the architecture (debootstrap), for virtme-ng
+    #[arg(long, env = "ROOT", global = true)]
+    root: Option<PathBuf>,
     /// DEBUG=1: kernels with KASAN, lockdep and their like, and with KCSAN, instead of the ordinary ones
     #[arg(long, env = "DEBUG", value_parser = FalseyValueParser::new(), global = true)]
     debug: bool,

@@ -10,6 +10,8 @@ use crate::project::data;
 
 /// The kernels that are compared: before, after.
 pub const COMPARED: [&str; 2] = ["off", "on"];
+/// What ROOT= builds.
+pub const ROOT: &str = "vng";
 /// What DEBUG=1 builds.
 const DEBUG: [&str; 2] = ["kcsan", "debug"];
 
@@ -41,6 +43,7 @@ pub struct Arch {
     pub cc: Vec<String>,
     pub start: Vec<String>,
     pub console: String,
+    pub vng: Option<String>,
 }
 
 impl Arch {
@@ -56,7 +59,7 @@ impl Arch {
         Arch { kernels, ..self.clone() }
     }
 
-    /// Whether its kernels boot in virtme-ng, too.
+    /// Whether its kernels boot in virtme-ng, too, on the host's file system.
     pub fn has_vng(&self) -> bool {
         self.fragments.iter().any(|name| name == "vng.config")
     }
@@ -85,6 +88,17 @@ pub fn variants() -> Vec<String> {
 pub struct Selection(pub Vec<Arch>);
 
 impl Selection {
+    /// The kernels for a root file system of the architecture.
+    pub fn with_root(&mut self) -> Result<()> {
+        for arch in &mut self.0 {
+            if arch.vng.is_none() {
+                bail!("ROOT= does not work with {}: ci/kernels.toml has no vng for it", arch.name);
+            }
+            *arch = arch.with_kernels(&[ROOT]);
+        }
+        Ok(())
+    }
+
     /// The debug kernels instead of the ordinary ones.
     pub fn debug(&mut self) {
         for arch in &mut self.0 {

@@ -23,6 +23,13 @@ impl Project {
         if opts.debug {
             opts.arch.debug();
         }
+        if let Some(root) = &opts.root {
+            let bash = root.join("bin/bash");
+            if !bash.exists() {
+                bail!("ROOT={} is no root file system: it has no /bin/bash", root.display());
+            }
+            opts.arch.with_root()?;
+        }
         // Set by `cargo run`; the folder may have moved since the build.
         let manifest = env::var_os("CARGO_MANIFEST_DIR").context("start the driver through make")?;
         let root = Path::new(&manifest).parent().context("ci/ has no parent folder")?.to_owned();

@@ -38,6 +38,18 @@ pub fn patch_files(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The files of the tree that the series changes or adds.
+pub fn changed_files(git: &Git) -> Result<Vec<String>> {
+    let files = git.capture(["diff", "--name-only", BASE, "HEAD"])?;
+    Ok(files.lines().map(str::to_owned).collect())
+}
+
+/// Changes whenever a file of the tree does.
+pub fn state(git: &Git) -> Result<String> {
+    let uncommitted = git.capture(["stash", "create"])?;
+    Ok(format!("{} {uncommitted}", git.capture(["rev-parse", "HEAD^{tree}"])?).trim_end().to_owned())
+}
+
 /// Changes whenever a file of `patches/` does.
 pub fn digest(git: &Git, dir: &Path) -> Result<String> {
     let names: Vec<_> = numbered(dir)?.iter().map(|p| p.to_string_lossy().into_owned()).collect();

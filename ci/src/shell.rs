@@ -21,7 +21,8 @@ pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
         kernel.name
     );
     // In the foreground, with the terminal: Ctrl-C is the guest's.
-    let status = vng::command(tools, kernel, demo::CPUS)?.status().context("virtme-ng does not start")?;
+    let status =
+        vng::command(project, tools, kernel, demo::CPUS)?.status().context("virtme-ng does not start")?;
     match status.success() {
         true => Ok(()),
         false => bail!("the guest ended badly ({status})"),

@@ -77,7 +77,7 @@ fn architecture(
             rows.push(row);
         }
     }
-    for kernel in kernels.values().filter(|_| arch.has_vng()) {
+    for kernel in kernels.values().filter(|_| arch.has_vng() || project.opts.root.is_some()) {
         count(tally, kselftest::run(project, tools, kernel))?;
     }
     if arch.is_compared() {

@@ -16,6 +16,10 @@ use crate::judge::{Verdict, DONE, UP};
 use crate::project::Project;
 use crate::ui::Step;
 
+/// Folders of the guest: the kernel's stage folder, and that for results.
+const STAGE: &str = "/tmp/stage";
+pub const OUT: &str = "/tmp/out";
+
 /// What the guest is to do: a shell script, run in the kernel's stage folder.
 pub struct Guest<'a> {
     /// As ci/splats.toml calls it.
@@ -24,18 +28,18 @@ pub struct Guest<'a> {
     pub cpus: u32,
     pub script: String,
     pub limit: Duration,
-    /// The folder that the guest writes its results to.
+    /// The folder of the host that the guest has as `OUT`.
     pub out: PathBuf,
 }
 
 /// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
 pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
     fs::create_dir_all(&guest.out).with_context(|| format!("cannot make {}", guest.out.display()))?;
-    let script = guest.out.join("run.sh");
-    fs::write(&script, wrapped(guest))?;
-    let mut vng = command(tools, guest.kernel, guest.cpus)?;
-    vng.arg("--verbose").arg(format!("--rwdir={}", guest.out.display()));
-    vng.arg(format!("--exec=sh {}", script.display()));
+    let script = "run.sh";
+    fs::write(guest.out.join(script), wrapped(guest))?;
+    let mut vng = command(project, tools, guest.kernel, guest.cpus)?;
+    vng.arg("--verbose").arg(format!("--rwdir={OUT}={}", guest.out.display()));
+    vng.arg(format!("--exec=sh {OUT}/{script}"));
     boot::save_command(project, step, &qemu(&vng)?)?;
     Ok(boot::run(step, &mut vng, &guest.name, guest.limit)?.verdict)
 }
@@ -43,25 +47,35 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
 /// The script between its markers. Its output goes to a file: on the console it
 /// would be mixed with the kernel's, character by character.
 fn wrapped(guest: &Guest) -> String {
-    let stage = guest.kernel.stage.display();
-    let out = guest.out.display();
     format!(
         "# SPDX-License-Identifier: GPL-2.0\n\
          echo '{UP}' > /dev/kmsg\n\
-         ( cd '{stage}' || exit\n{script}) > '{out}/output' 2>&1\n\
+         ( cd {STAGE} || exit\n{script}) > {OUT}/output 2>&1\n\
          echo \"{DONE}$?\" > /dev/kmsg\n",
         script = guest.script,
     )
 }
 
 /// virtme-ng on `kernel`, without saying yet what it shall do.
-pub fn command(tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
+pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
     let mut cmd = child::command(tools.vng_dir.join("vng"));
     // vng finds its parts through PATH.
     let path = std::env::var("PATH").unwrap_or_default();
     cmd.env("PATH", format!("{}:{path}", tools.vng_dir.display()));
     cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", &cpus.to_string()]);
-    cmd.args(["--memory", &memory()?]).arg("--cwd").arg(&kernel.stage);
+    cmd.args(["--memory", &memory()?]);
+    cmd.arg(format!("--rodir={STAGE}={}", kernel.stage.display()));
+    match (&project.opts.root, &kernel.arch.vng) {
+        (Some(root), Some(name)) => {
+            let root = root.canonicalize()?;
+            // As the host sees it.
+            cmd.arg(format!("--cwd={}{STAGE}", root.display()));
+            cmd.args(["--arch", name, "--root"]).arg(root);
+        }
+        _ => {
+            cmd.arg(format!("--cwd={STAGE}"));
+        }
+    }
     // 9p is in QEMU itself: nothing else to install, to start and to clean up. The guest
     // gets its modules from the stage folder, not from a view of the build folder.
     cmd.args(["--force-9p", "--skip-modules", "--append", "printk.devkmsg=on"]);
