@@ -14,6 +14,17 @@ use kernel::{
 
 use crate::pending::{mod_pending_claim, mod_pending_finish, mod_pending_init, mod_pending_wait};
 
+/// Errors as C has them.
+pub mod errno {
+    #![expect(missing_docs, reason = "the names say it")]
+
+    pub const ENOMEM: i32 = -12;
+    pub const EBUSY: i32 = -16;
+    pub const EEXIST: i32 = -17;
+    pub const ENODEV: i32 = -19;
+    pub const ERESTARTSYS: i32 = -512;
+}
+
 /// What a claim came to.
 #[derive(Debug)]
 pub enum Claim {
@@ -58,6 +69,22 @@ pub fn claim(name: &CStr) -> Claim {
             assert!(load.is_null(), "an entry beside error {ret}");
             Claim::Refused(ret)
         }
+    }
+}
+
+/// Claims a name that is free.
+pub fn own(name: &CStr) -> Owner {
+    match claim(name) {
+        Claim::Owned(owner) => owner,
+        other => panic!("{name:?} is not free: {other:?}"),
+    }
+}
+
+/// Claims a name that is pending.
+pub fn join(name: &CStr) -> Waiter {
+    match claim(name) {
+        Claim::Joined(waiter) => waiter,
+        other => panic!("{name:?} is not pending: {other:?}"),
     }
 }
 

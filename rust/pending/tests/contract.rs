@@ -11,28 +11,13 @@ use kernel::{
     modules::{Module, COMING, GOING, LIVE, UNFORMED},
     task::{self, Spawned},
 };
-use pending::loader::{claim, explore, load, unload, Claim, Owner, Waiter};
+use pending::loader::{
+    claim,
+    errno::{EBUSY, EEXIST, ENODEV, ENOMEM, ERESTARTSYS},
+    explore, join, load, own, unload, Claim,
+};
 
 const NAME: &CStr = c"module";
-
-const EEXIST: i32 = -17;
-const EBUSY: i32 = -16;
-const ENOMEM: i32 = -12;
-const ERESTARTSYS: i32 = -512;
-
-fn own(name: &CStr) -> Owner {
-    match claim(name) {
-        Claim::Owned(owner) => owner,
-        other => panic!("{name:?} is not free: {other:?}"),
-    }
-}
-
-fn join(name: &CStr) -> Waiter {
-    match claim(name) {
-        Claim::Joined(waiter) => waiter,
-        other => panic!("{name:?} is not pending: {other:?}"),
-    }
-}
 
 fn refusal(name: &CStr) -> i32 {
     match claim(name) {
@@ -72,7 +57,7 @@ fn a_duplicate_of_a_load_that_succeeds_gets_eexist() {
 
 #[test]
 fn a_duplicate_of_a_load_that_fails_for_any_reason_gets_ebusy() {
-    for error in [-1, -12, -19, EEXIST, EBUSY, -512] {
+    for error in [-1, ENOMEM, ENODEV, EEXIST, EBUSY, ERESTARTSYS] {
         explore(move || {
             let owner = own(NAME);
             let duplicates = [sleeper(NAME), sleeper(NAME)];
@@ -85,7 +70,7 @@ fn a_duplicate_of_a_load_that_fails_for_any_reason_gets_ebusy() {
 #[test]
 fn a_duplicate_that_comes_late_to_its_sleep_gets_the_outcome() {
     explore(|| {
-        for (outcome, result) in [(0, EEXIST), (-19, EBUSY)] {
+        for (outcome, result) in [(0, EEXIST), (ENODEV, EBUSY)] {
             let owner = own(NAME);
             let waiter = join(NAME);
             owner.finish(outcome);
@@ -143,7 +128,7 @@ fn a_pending_load_goes_before_the_state_of_its_module() {
             let module = Module::add(NAME, state);
             let waiter = join(NAME);
             module.free();
-            owner.finish(-19);
+            owner.finish(ENODEV);
             assert_eq!(waiter.wait(), EBUSY);
         });
     }
@@ -152,12 +137,12 @@ fn a_pending_load_goes_before_the_state_of_its_module() {
 #[test]
 fn after_a_failure_or_a_removal_the_name_is_free() {
     explore(|| {
-        assert_eq!(load(NAME, || -19), -19);
-        own(NAME).finish(-19);
+        assert_eq!(load(NAME, || ENODEV), ENODEV);
+        own(NAME).finish(ENODEV);
         let module = Module::add(NAME, LIVE);
         assert_eq!(load(NAME, || unreachable!()), EEXIST);
         unload(module);
-        own(NAME).finish(-19);
+        own(NAME).finish(ENODEV);
     });
 }
 
@@ -171,7 +156,7 @@ fn names_are_compared_as_a_whole() {
         let waiter = join(c"modul");
         assert_eq!(waiter.id(), owners[1].id());
         for owner in owners {
-            owner.finish(-19);
+            owner.finish(ENODEV);
         }
         assert_eq!(waiter.wait(), EBUSY);
     });
@@ -220,7 +205,7 @@ fn only_the_waiters_of_a_load_are_woken_and_each_once() {
     explore(|| {
         let [one, other] = [own(c"one"), own(c"other")];
         let [of_one, of_other] = [sleeper(c"one"), sleeper(c"other")];
-        other.finish(-19);
+        other.finish(ENODEV);
         assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (0, 1));
         one.finish(0);
         assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (1, 1));

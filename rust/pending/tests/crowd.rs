@@ -17,16 +17,15 @@ use kernel::{
     modules::Module,
     task::{self, Spawned},
 };
-use pending::loader::{bring_up, claim, explore, unload, Claim, Owner, Waiter};
+use pending::loader::{
+    bring_up, claim,
+    errno::{EBUSY, EEXIST, ENODEV, ERESTARTSYS},
+    explore, unload, Claim, Owner, Waiter,
+};
 
 const NAMES: [&CStr; 3] = [c"a", c"b", c"c"];
 const TASKS: usize = 12;
 const ROUNDS: usize = 3;
-
-const EBUSY: i32 = -16;
-const EEXIST: i32 = -17;
-const ENODEV: i32 = -19;
-const ERESTARTSYS: i32 = -512;
 
 /// What all tasks know. It is no part of the machine, so that it orders nothing there.
 #[derive(Clone, Default)]

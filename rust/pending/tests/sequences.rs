@@ -12,15 +12,14 @@ use kernel::{
     modules::{Module, GOING, LIVE},
     task::{self, Spawned},
 };
-use pending::loader::{claim, explore, Claim, Owner};
+use pending::loader::{
+    claim,
+    errno::{EBUSY, EEXIST, ENODEV, ENOMEM, ERESTARTSYS},
+    explore, Claim, Owner,
+};
 use proptest::prelude::*;
 
 const NAMES: [&CStr; 3] = [c"a", c"b", c"ab"];
-
-const ENOMEM: i32 = -12;
-const EBUSY: i32 = -16;
-const EEXIST: i32 = -17;
-const ERESTARTSYS: i32 = -512;
 
 /// One step, with the index of a name.
 #[derive(Clone, Debug)]
@@ -38,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => name.clone().prop_map(Step::Request),
         1 => name.clone().prop_map(Step::RequestWithoutMemory),
-        2 => (name.clone(), prop_oneof![Just(0), Just(-19), Just(EEXIST)])
+        2 => (name.clone(), prop_oneof![Just(0), Just(ENODEV), Just(EEXIST)])
             .prop_map(|(name, ret)| Step::Finish(name, ret)),
         1 => (name.clone(), 0..4_usize).prop_map(|(name, i)| Step::Kill(name, i)),
         1 => name.clone().prop_map(Step::StartRemoval),
@@ -139,7 +138,7 @@ fn run(steps: &[Step]) {
         assert_eq!(memory::in_use() > 0, pending > 0, "after {step:?}");
     }
     for (name, text) in names.into_iter().zip(NAMES) {
-        name.finish(text, -19);
+        name.finish(text, ENODEV);
     }
 }
 
