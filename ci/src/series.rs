@@ -23,6 +23,11 @@ struct Copies {
     from: String,
     extension: String,
     to: String,
+    ours: Vec<String>,
+}
+
+fn copies() -> Copies {
+    data("series.toml", include_str!("../series.toml"))
 }
 
 /// File name (below the project's root) to content.
@@ -136,7 +141,7 @@ pub fn export(git: &Git) -> Result<Files> {
         bail!("{} has no commits on top of the tag base", git.dir.display());
     }
     let mut files = mails(git, &range)?;
-    let copies: Copies = data("series.toml", include_str!("../series.toml"));
+    let copies = copies();
     let pattern = format!("{}*.{}", copies.from, copies.extension);
     let added = git.capture(["diff", "--name-only", "--diff-filter=A", BASE, &branch, "--", &pattern])?;
     for path in added.lines() {
@@ -188,6 +193,9 @@ fn mails(git: &Git, range: &str) -> Result<Files> {
 
 /// What in this repository is not as `files` has it.
 pub fn differences(project: &Project, files: &Files) -> Result<Vec<PathBuf>> {
+    if let Some(copy) = stale_copy(project, files)? {
+        bail!("{} is in no patch: remove it, or say in ci/series.toml that it is ours", copy.display());
+    }
     let mut different: Vec<_> = stale(project, files)?;
     for (name, content) in files {
         if fs::read(project.root.join(name)).ok().as_ref() != Some(content) {
@@ -206,6 +214,25 @@ fn stale(project: &Project, files: &Files) -> Result<Vec<PathBuf>> {
     let names = numbered(&dir)?.into_iter();
     let names = names.filter_map(|p| Some(Path::new("patches").join(p.file_name()?)));
     Ok(names.filter(|name| !files.contains_key(name)).collect())
+}
+
+/// A file among the copies that the series does not have (any more). It may be one of ours
+/// that is not listed yet: nothing to remove without asking.
+fn stale_copy(project: &Project, files: &Files) -> Result<Option<PathBuf>> {
+    let copies = copies();
+    let to = Path::new(&copies.to);
+    if !project.root.join(to).exists() {
+        return Ok(None);
+    }
+    let ours: Vec<_> = copies.ours.iter().map(|file| to.join(file)).collect();
+    for entry in fs::read_dir(project.root.join(to)).with_context(|| format!("cannot read {}", copies.to))? {
+        let name = to.join(entry?.file_name());
+        let known = ours.contains(&name) || files.contains_key(&name);
+        if !known && name.extension().is_some_and(|e| *e == *copies.extension) {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -291,6 +318,11 @@ mod tests {
         fs::write(root.path().join("patches/0003-gone.patch"), "").unwrap();
         let names = differences(&project, &files).unwrap();
         assert_eq!(names, [Path::new("patches/0003-gone.patch"), Path::new("rust/pending/src/pending.rs")]);
+        fs::write(root.path().join("rust/pending/src/loader.rs"), "").unwrap();
+        assert_eq!(differences(&project, &files).unwrap().len(), 2, "a file of ours is no copy");
+        fs::write(root.path().join("rust/pending/src/gone.rs"), "").unwrap();
+        let error = differences(&project, &files).unwrap_err().to_string();
+        assert!(error.contains("rust/pending/src/gone.rs is in no patch"), "{error}");
     }
 
     #[test]
