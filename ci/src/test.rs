@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `test`: everything that can be checked, one line of numbers at the end.
 
-use std::path::Path;
-
 use anyhow::{bail, Result};
 
 use crate::architectures::Row;
@@ -14,12 +12,37 @@ use crate::project::Project;
 use crate::tree::Tree;
 use crate::{architectures, build, demo, patches, tree};
 
-/// Runs of cargo test: what the step is called, the workspace, more arguments.
-const CARGO_TESTS: [(&str, &str, &[&str]); 4] = [
-    ("cargo test ci", "ci", &[]),
-    ("cargo test rust", "rust", &[]),
-    ("pending.rs in every interleaving (loom)", "rust", &["-p", "pending", "--features", "loom"]),
-    ("pending.rs in random schedules (shuttle)", "rust", &["-p", "pending", "--features", "shuttle"]),
+/// A run of cargo test.
+struct CargoTest {
+    name: &'static str,
+    workspace: &'static str,
+    arguments: &'static [&'static str],
+    environment: &'static [(&'static str, &'static str)],
+}
+
+const CARGO_TESTS: [CargoTest; 5] = [
+    CargoTest { name: "cargo test ci", workspace: "ci", arguments: &[], environment: &[] },
+    CargoTest { name: "cargo test rust", workspace: "rust", arguments: &[], environment: &[] },
+    CargoTest {
+        name: "pending.rs in every interleaving (loom)",
+        workspace: "rust",
+        arguments: &["-p", "pending", "--features", "loom"],
+        environment: &[],
+    },
+    CargoTest {
+        name: "pending.rs in random schedules (shuttle)",
+        workspace: "rust",
+        arguments: &["-p", "pending", "--features", "shuttle"],
+        environment: &[],
+    },
+    // With a target named, what runs in the compiler is built without the sanitizer. An
+    // option of -Z is for unstable compilers only, unless a stable one is told otherwise.
+    CargoTest {
+        name: "pending.rs under the address sanitizer",
+        workspace: "rust",
+        arguments: &["-p", "pending", "--tests", "--target", "host-tuple"],
+        environment: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")],
+    },
 ];
 
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
@@ -45,8 +68,8 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
 /// One check after the other. A failure is counted and the next check still runs,
 /// as far as it can.
 fn all(project: &Project, tools: &Tools, tally: &mut Tally) -> Result<()> {
-    for (name, workspace, arguments) in CARGO_TESTS {
-        count(tally, cargo_test(project, name, workspace, arguments))?;
+    for test in &CARGO_TESTS {
+        count(tally, cargo_test(project, test))?;
     }
     check(tally, tree::try_series(project))?;
     let Some(tree) = check(tally, tree::ensure(project))? else { return Ok(()) };
@@ -114,12 +137,13 @@ fn count(tally: &mut Tally, result: Result<Tally>) -> Result<()> {
     }
 }
 
-fn cargo_test(project: &Project, name: &str, workspace: &str, arguments: &[&str]) -> Result<Tally> {
-    let manifest = project.root.join(workspace).join("Cargo.toml");
-    project.ui.step(name, |step| {
+fn cargo_test(project: &Project, test: &CargoTest) -> Result<Tally> {
+    let manifest = project.root.join(test.workspace).join("Cargo.toml");
+    project.ui.step(test.name, |step| {
         let mut cargo = child::command("cargo");
-        cargo.args(["test", "--release", "--locked", "--manifest-path"]);
-        let output = step.run(cargo.arg(Path::new(&manifest)).args(arguments))?;
+        cargo.args(["test", "--release", "--locked", "--manifest-path"]).arg(manifest);
+        cargo.args(test.arguments).envs(test.environment.iter().copied());
+        let output = step.run(&mut cargo)?;
         let tally = cargo_tally(&output);
         if tally.passed == 0 {
             bail!("no test ran");
