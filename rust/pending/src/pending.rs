@@ -298,3 +298,292 @@ pub unsafe extern "C" fn mod_pending_finish(load: *mut bindings::mod_pending, re
 
     load.finish(to_result(ret));
 }
+
+#[cfg(CONFIG_MODULE_MERGE_LOADS_KUNIT_TEST)]
+#[kunit_tests(module_pending)]
+mod tests {
+    use super::*;
+    use core::mem;
+    use kernel::{
+        new_condvar,
+        new_mutex,
+        sync::{
+            atomic::{
+                Atomic,
+                Relaxed, //
+            },
+            CondVar,
+            CondVarTimeoutResult,
+            Mutex, //
+        },
+        time::msecs_to_jiffies,
+        workqueue, //
+    };
+
+    // No module has these names, they are none of files.
+    const NAME: &CStr = c"kunit/name";
+    const OTHER: &CStr = c"kunit/name2";
+
+    /// How many tasks a concurrent test has beside its own.
+    const TASKS: usize = 32;
+    /// How often each of them, or all of them together, do what they do.
+    const ROUNDS: usize = 64;
+    /// After so many milliseconds, what a test waits for does not come any more.
+    const PATIENCE: u32 = 20_000;
+
+    /// What tasks return, for the task of the test to judge: assertions belong there.
+    #[pin_data]
+    struct Results<T> {
+        #[pin]
+        all: Mutex<KVec<T>>,
+        #[pin]
+        more: CondVar,
+    }
+
+    impl<T: Send + 'static> Results<T> {
+        /// Has room for the results of all [`TASKS`].
+        fn new() -> Result<Arc<Self>> {
+            let room = KVec::with_capacity(TASKS, GFP_KERNEL)?;
+            Arc::pin_init(
+                pin_init!(Self {
+                    all <- new_mutex!(room),
+                    more <- new_condvar!(),
+                }),
+                GFP_KERNEL,
+            )
+        }
+
+        fn push(&self, result: T) {
+            // What does not fit is missed by `take()`.
+            let _ = self.all.lock().push_within_capacity(result);
+            self.more.notify_all();
+        }
+
+        /// Sleeps until there are `count` results, then takes all, and their room. It does not sleep
+        /// for ever, so that a bug fails the test.
+        fn take(&self, count: usize) -> Result<KVec<T>> {
+            let mut left = msecs_to_jiffies(PATIENCE);
+            let mut all = self.all.lock();
+            while all.len() < count {
+                match self.more.wait_interruptible_timeout(&mut all, left) {
+                    CondVarTimeoutResult::Woken { jiffies } => left = jiffies,
+                    _ => return Err(ETIMEDOUT),
+                }
+            }
+            Ok(mem::take(&mut *all))
+        }
+
+        /// Runs `task` in a task of its own.
+        fn spawn(self: &Arc<Self>, task: impl FnOnce() -> T + Send + 'static) -> Result {
+            let results = self.clone();
+            let run = move || results.push(task());
+            Ok(workqueue::system_unbound().try_spawn(GFP_KERNEL, run)?)
+        }
+    }
+
+    fn own(name: &CStr) -> Result<Arc<PendingLoad>> {
+        match PendingLoad::claim(name)? {
+            Claim::Owned(load) => Ok(load),
+            Claim::Joined(_) => Err(EBUSY),
+        }
+    }
+
+    fn join(name: &CStr) -> Result<Arc<PendingLoad>> {
+        match PendingLoad::claim(name)? {
+            Claim::Joined(load) => Ok(load),
+            Claim::Owned(_) => Err(ENOENT),
+        }
+    }
+
+    /// What a duplicate gets. The load must have finished.
+    fn outcome(load: Arc<PendingLoad>) -> Result<Error> {
+        let results = Results::new()?;
+        results.spawn(move || load.wait())?;
+        results.take(1)?.pop().ok_or(EINVAL)
+    }
+
+    /// Makes `count` tasks join the load of `name` and wait for it.
+    fn duplicates(name: &'static CStr, count: usize) -> Result<Arc<Results<Error>>> {
+        let joined = Results::new()?;
+        let outcomes = Results::new()?;
+        for _ in 0..count {
+            let joined = joined.clone();
+            outcomes.spawn(move || match join(name) {
+                Ok(load) => {
+                    joined.push(());
+                    load.wait()
+                }
+                Err(not_pending) => not_pending,
+            })?;
+        }
+        joined.take(count)?;
+        Ok(outcomes)
+    }
+
+    /// Whether this was the last reference, and the list has none.
+    fn is_last(load: Arc<PendingLoad>) -> bool {
+        Arc::into_unique_or_drop(load).is_some()
+    }
+
+    #[test]
+    fn name_is_owned_until_its_owner_finishes() -> Result {
+        for result in [Ok(()), Err(ENODEV), Ok(())] {
+            let owner = own(NAME)?;
+            assert!(Arc::ptr_eq(&join(NAME)?, &owner));
+            assert!(Arc::ptr_eq(&join(NAME)?, &owner));
+            owner.finish(result);
+            assert!(is_last(owner));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn duplicate_of_success_gets_eexist() -> Result {
+        let owner = own(NAME)?;
+        let duplicate = join(NAME)?;
+        owner.finish(Ok(()));
+        assert_eq!(outcome(duplicate)?, EEXIST);
+        assert!(is_last(owner));
+        Ok(())
+    }
+
+    #[test]
+    fn duplicate_of_any_failure_gets_ebusy() -> Result {
+        for error in [ENODEV, ENOMEM, EEXIST, EBUSY, ERESTARTSYS] {
+            let owner = own(NAME)?;
+            let duplicate = join(NAME)?;
+            owner.finish(Err(error));
+            assert_eq!(outcome(duplicate)?, EBUSY);
+            assert!(is_last(owner));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn late_duplicate_gets_outcome_of_load_that_it_joined() -> Result {
+        let failed = own(NAME)?;
+        let late = join(NAME)?;
+        failed.finish(Err(ENODEV));
+
+        let succeeded = own(NAME)?;
+        let next = join(NAME)?;
+        assert!(!Arc::ptr_eq(&late, &next));
+        succeeded.finish(Ok(()));
+
+        assert_eq!(outcome(late)?, EBUSY);
+        assert_eq!(outcome(next)?, EEXIST);
+        assert!(is_last(failed));
+        assert!(is_last(succeeded));
+        Ok(())
+    }
+
+    #[test]
+    fn names_do_not_disturb_each_other() -> Result {
+        let owner = own(NAME)?;
+        let other = own(OTHER)?;
+        assert!(Arc::ptr_eq(&join(NAME)?, &owner));
+        assert!(Arc::ptr_eq(&join(OTHER)?, &other));
+
+        other.finish(Err(ENODEV));
+        assert!(is_last(other));
+        let duplicate = join(NAME)?;
+        assert!(Arc::ptr_eq(&duplicate, &owner));
+
+        owner.finish(Ok(()));
+        assert_eq!(outcome(duplicate)?, EEXIST);
+        assert!(is_last(owner));
+        Ok(())
+    }
+
+    #[test]
+    fn all_that_sleep_get_the_outcome() -> Result {
+        for (result, expected) in [(Ok(()), EEXIST), (Err(ENODEV), EBUSY)] {
+            let owner = own(NAME)?;
+            let outcomes = duplicates(NAME, TASKS)?;
+            owner.finish(result);
+            assert!(outcomes.take(TASKS)?.iter().all(|got| *got == expected));
+            assert!(is_last(owner));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn owner_wakes_its_own_duplicates_only() -> Result {
+        let owner = own(NAME)?;
+        let other = own(OTHER)?;
+        let outcomes = duplicates(NAME, TASKS / 2)?;
+        let of_other = duplicates(OTHER, TASKS / 2)?;
+
+        other.finish(Err(ENODEV));
+        assert!(of_other.take(TASKS / 2)?.iter().all(|got| *got == EBUSY));
+        assert!(outcomes.all.lock().is_empty());
+
+        owner.finish(Ok(()));
+        assert!(outcomes.take(TASKS / 2)?.iter().all(|got| *got == EEXIST));
+        Ok(())
+    }
+
+    #[test]
+    fn claims_at_once_make_one_owner() -> Result {
+        for _ in 0..ROUNDS {
+            let claims = Results::new()?;
+            for _ in 0..TASKS {
+                claims.spawn(|| PendingLoad::claim(NAME))?;
+            }
+
+            let mut owners = 0;
+            for claim in claims.take(TASKS)? {
+                if let Claim::Owned(owner) = claim? {
+                    owner.finish(Err(ENODEV));
+                    owners += 1;
+                }
+            }
+            assert_eq!(owners, 1);
+        }
+        Ok(())
+    }
+
+    /// Loads that fail, one after the other. Returns how many there were.
+    fn fail_to_load(owners: &Atomic<i32>) -> Result<usize> {
+        let mut loads = 0;
+        for _ in 0..ROUNDS {
+            match PendingLoad::claim(NAME)? {
+                Claim::Owned(load) => {
+                    let others = owners.fetch_add(1, Relaxed);
+                    owners.fetch_sub(1, Relaxed);
+                    load.finish(Err(ENODEV));
+                    if others != 0 {
+                        return Err(EEXIST);
+                    }
+                    loads += 1;
+                }
+                Claim::Joined(load) => {
+                    if load.wait() != EBUSY {
+                        return Err(EINVAL);
+                    }
+                }
+            }
+        }
+        Ok(loads)
+    }
+
+    #[test]
+    fn owners_follow_each_other() -> Result {
+        static OWNERS: Atomic<i32> = Atomic::new(0);
+
+        let results = Results::new()?;
+        for _ in 0..TASKS {
+            results.spawn(|| fail_to_load(&OWNERS))?;
+        }
+
+        let mut loads = 0;
+        for result in results.take(TASKS)? {
+            loads += result?;
+        }
+        assert!(loads > 0);
+        let last = own(NAME)?;
+        last.finish(Err(ENODEV));
+        assert!(is_last(last));
+        Ok(())
+    }
+}
