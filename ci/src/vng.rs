@@ -44,6 +44,10 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
     Ok(boot::run(step, &mut vng, &guest.name, guest.limit)?.verdict)
 }
 
+/// As in guest/init.c.
+const LEAKS: &str = "leaks=/sys/kernel/debug/kmemleak\n\
+                     [ ! -e $leaks ] || { sleep 6; echo scan > $leaks; echo scan > $leaks; }\n";
+
 /// The script between its markers. Its output goes to a file: on the console it
 /// would be mixed with the kernel's, character by character.
 fn wrapped(guest: &Guest) -> String {
@@ -51,7 +55,9 @@ fn wrapped(guest: &Guest) -> String {
         "# SPDX-License-Identifier: GPL-2.0\n\
          echo '{UP}' > /dev/kmsg\n\
          ( cd {STAGE} || exit\n{script}) > {OUT}/output 2>&1\n\
-         echo \"{DONE}$?\" > /dev/kmsg\n",
+         code=$?\n\
+         {LEAKS}\
+         echo \"{DONE}$code\" > /dev/kmsg\n",
         script = guest.script,
     )
 }
