@@ -34,6 +34,9 @@ pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> 
     let mut written = Ok(());
     let end = child::supervise(cmd, Some(watch.deadline), |_, line| {
         log += line;
+        if let Some(text) = judge::progress(line) {
+            step.progress(text);
+        }
         if let Err(error) = step.write(line) {
             written = Err(error);
         }

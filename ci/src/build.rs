@@ -101,7 +101,7 @@ impl Job<'_> {
             let headers = self.headers(step)?;
             if self.arch.has_vng() {
                 self.kselftest(step, &headers)?;
-                self.burst(step)?;
+                self.programs(step)?;
             }
             initramfs::make(step, &self.tree.dir, self.arch, &self.obj, &self.stage, &headers)
         })
@@ -191,14 +191,15 @@ impl Job<'_> {
         step.run(&mut make).map(drop)
     }
 
-    /// The burst generator, from the workspace of the series' tools.
-    fn burst(&self, step: &mut Step) -> Result<()> {
+    /// What runs in guests of virtme-ng, from the workspace of the series' tools.
+    fn programs(&self, step: &mut Step) -> Result<()> {
         let target = self.project.root.join("rust/target");
         let mut cargo = child::command("cargo");
-        cargo.args(["build", "--release", "--locked", "-p", "burst", "--manifest-path"]);
+        cargo.args(["build", "--release", "--locked", "-p", "burst", "-p", "trial", "--manifest-path"]);
         cargo.arg(self.project.root.join("rust/Cargo.toml")).arg("--target-dir").arg(&target);
         step.run(&mut cargo)?;
-        copy_to(&self.stage, &target.join("release/burst")).map(drop)
+        let stage = |name| copy_to(&self.stage, &target.join("release").join(name)).map(drop);
+        ["burst", "trial"].into_iter().try_for_each(stage)
     }
 }
 

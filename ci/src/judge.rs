@@ -9,6 +9,7 @@ use crate::project::data;
 /// Lines that the guest writes into the kernel log, and the driver into the file.
 pub const UP: &str = "ci: the guest is up";
 pub const DONE: &str = "ci: the guest is done, exit code ";
+pub const PROGRESS: &str = "ci: progress: ";
 pub const KILLED: &str = "ci: killed, time limit of the ";
 /// The verdict on a guest that came to its end and was not content.
 pub const FAILED: &str = "failed";
@@ -93,6 +94,11 @@ pub fn halves(log: &str) -> Option<(String, String)> {
     Some((booting, running))
 }
 
+/// How far the guest says that it is.
+pub fn progress(line: &str) -> Option<&str> {
+    message(line)?.strip_prefix(PROGRESS)
+}
+
 /// What the kernel said in a line of its log.
 fn message(line: &str) -> Option<&str> {
     text(line).map(str::trim)
@@ -155,6 +161,23 @@ mod tests {
         assert_eq!(booting, "[ 0.1] KTAP version 1\n");
         assert_eq!(running, format!("{UP}\n1..1\n    ok 1 a\n"));
         assert_eq!(halves(&format!("[ 0.1] {UP}\n")), None);
+    }
+
+    #[test]
+    fn progress_is_read_from_the_kernel_log() {
+        assert_eq!(progress("[    9.1] ci: progress: 5 of 9\n"), Some("5 of 9"));
+        assert_eq!(progress("ci: progress: 5 of 9\n"), None);
+    }
+
+    #[test]
+    fn one_oops_is_excepted_and_no_other() {
+        let oops = |address: &str, count: u32| {
+            let at = format!("[    9.1] BUG: unable to handle page fault for address: {address}\n");
+            judge(&format!("{at}[    9.2] Oops: Oops: 0002 [#{count}] SMP\n"), "oops on").what
+        };
+        assert_eq!(oops("0000000000007e57", 1), "never booted");
+        assert_eq!(oops("0000000000007e58", 1), "oops");
+        assert_eq!(oops("0000000000007e57", 2), "oops");
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod series;
 mod shell;
 mod test;
 mod tree;
+mod trial;
 mod ui;
 mod vng;
 
@@ -68,12 +69,21 @@ pub struct Options {
     /// DEBUG=1: kernels with KASAN, lockdep and their like, and with KCSAN, instead of the ordinary ones
     #[arg(long, env = "DEBUG", value_parser = FalseyValueParser::new(), global = true)]
     debug: bool,
-    /// KERNEL=<name>: which kernel `shell` boots
+    /// KERNEL=<name>: which kernel `shell`, `soak` and `signals` boot
     #[arg(long, env = "KERNEL", default_value = "on", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
     kernel: String,
     /// ROUNDS=<n>: how often `boot` measures each kernel
     #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
+    /// SEED=<n>: what random choices follow from, to repeat a run (default: another each time)
+    #[arg(long, env = "SEED", global = true)]
+    seed: Option<u64>,
+    /// OPS=<n>: how many operations `parity` compares
+    #[arg(long, env = "OPS", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    ops: u32,
+    /// MINUTES=<n>: how long `soak` runs
+    #[arg(long, env = "MINUTES", default_value = "10", value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    minutes: u32,
 }
 
 #[derive(Subcommand)]
@@ -96,6 +106,12 @@ enum Verb {
     Shell,
     /// all tests: crates, series, kernels, contract, targets
     Test,
+    /// random operations one by one on both kernels: all that a program sees is the same
+    Parity,
+    /// random bursts, signals, removals, little memory, CPU hotplug: the contract holds, nothing leaks
+    Soak,
+    /// requests killed at bad moments, loads that load themselves, an init that oopses
+    Signals,
     /// the series on other base kernels: git am and build
     Bases,
     /// break pending.rs on purpose, each bug in turn: a test must notice it
@@ -146,6 +162,9 @@ fn run(cli: Cli) -> Result<()> {
     }
     match cli.verb {
         Verb::Boot => architectures::demonstrate(&project, &tools, &tree),
+        Verb::Parity => trial::parity(&project, &tools, &tree),
+        Verb::Soak => trial::soak(&project, &tools, &tree),
+        Verb::Signals => trial::signals(&project, &tools, &tree),
         Verb::Shell => shell::run(&project, &tools, &tree),
         _ => architectures::build(&project, &tools, &tree),
     }

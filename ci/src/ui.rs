@@ -23,6 +23,8 @@ pub struct Step {
     pub log_name: String,
     note: String,
     verbose: bool,
+    name: String,
+    spinner: Option<ProgressBar>,
 }
 
 impl Ui {
@@ -30,9 +32,9 @@ impl Ui {
     pub fn step<T>(&self, name: &str, body: impl FnOnce(&mut Step) -> Result<T>) -> Result<T> {
         let mut step = Step::start(&self.log_dir, name, self.verbose)?;
         let start = Instant::now();
-        let spinner = self.spinner(name);
+        step.spinner = self.spinner(name);
         let result = body(&mut step);
-        if let Some(spinner) = spinner {
+        if let Some(spinner) = &step.spinner {
             spinner.finish_and_clear();
         }
         let seconds = start.elapsed().as_secs_f64();
@@ -64,7 +66,17 @@ impl Step {
         let path = dir.join(&file);
         let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let log_name = format!("log/{file}");
-        Ok(Step { log, log_name, note: String::new(), verbose })
+        let (name, note) = (name.to_owned(), String::new());
+        Ok(Step { log, log_name, note, verbose, name, spinner: None })
+    }
+
+    /// How far it is: beside the spinner, or a line of its own where there is no terminal.
+    pub fn progress(&self, text: &str) {
+        match &self.spinner {
+            Some(spinner) => spinner.set_message(format!("{}: {text}", self.name)),
+            None if self.verbose => {}
+            None => println!("{}: {text}", self.name),
+        }
     }
 
     /// What the step's line says after its time.

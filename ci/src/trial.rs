@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The program `trial` in guests: parity, soak, signals.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{bail, Context, Result};
+
+use crate::build::{self, Kernel};
+use crate::deps::Tools;
+use crate::matrix::COMPARED;
+use crate::project::Project;
+use crate::tree::Tree;
+use crate::vng::{self, Guest};
+
+/// So many differences are shown.
+const SHOWN: usize = 20;
+/// Some to take away, and races on those that stay.
+const CPUS: u32 = 4;
+/// For what a trial does before and after what its length is given for.
+const SPARE: Duration = Duration::from_secs(600);
+
+/// One run of `trial`: its mode and arguments, and how much time it gets.
+struct Trial {
+    mode: &'static str,
+    arguments: String,
+    limit: Duration,
+}
+
+/// The verb `parity`: the same operations on the kernel without and with the option.
+pub fn parity(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let (seed, ops) = (seed(project), project.opts.ops);
+    let limit = SPARE + Duration::from_millis(200) * ops;
+    let trial = Trial { mode: "parity", arguments: format!("--seed {seed} --ops {ops}"), limit };
+    let outputs = run(project, tools, tree, &COMPARED, &[trial])?;
+    let [off, on] = outputs.as_slice() else { bail!("two kernels, and not two outputs") };
+    let differences = compare(off, on);
+    for (off, on) in differences.iter().take(SHOWN) {
+        println!("off: {off}\non:  {on}");
+    }
+    match differences.len() {
+        0 => println!("{ops} operations: {} lines, no difference", off.lines().count()),
+        n => bail!("{n} lines differ: repeat it with SEED={seed} OPS={ops}"),
+    }
+    Ok(())
+}
+
+/// The verb `soak`: disturbed bursts; the program checks the contract, the judge the log.
+pub fn soak(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let (seed, time) = (seed(project), Duration::from_secs(60) * project.opts.minutes);
+    let arguments = format!("--seed {seed} --seconds {}", time.as_secs());
+    on_kernel(project, tools, tree, &[Trial { mode: "soak", arguments, limit: time * 2 + SPARE }])
+}
+
+/// The verb `signals`; the oops damages a kernel of its own.
+pub fn signals(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let trial = |mode| Trial { mode, arguments: String::new(), limit: SPARE };
+    on_kernel(project, tools, tree, &["signals", "oops"].map(trial))
+}
+
+/// On the kernel that KERNEL= chose.
+fn on_kernel(project: &Project, tools: &Tools, tree: &Tree, trials: &[Trial]) -> Result<()> {
+    for output in run(project, tools, tree, &[&project.opts.kernel], trials)? {
+        print!("{output}");
+    }
+    Ok(())
+}
+
+/// Each trial on each kernel, in a guest of its own; what the program printed.
+fn run(
+    project: &Project,
+    tools: &Tools,
+    tree: &Tree,
+    variants: &[&str],
+    trials: &[Trial],
+) -> Result<Vec<String>> {
+    let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.has_vng()) else {
+        bail!("only guests of virtme-ng can run this: leave ARCH out");
+    };
+    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(variants))?;
+    let mut outputs = vec![];
+    for variant in variants {
+        for trial in trials {
+            outputs.push(boot(project, tools, &kernels[*variant], trial)?);
+        }
+    }
+    Ok(outputs)
+}
+
+fn boot(project: &Project, tools: &Tools, kernel: &Kernel, trial: &Trial) -> Result<String> {
+    let Trial { mode, arguments, limit } = trial;
+    let name = format!("{mode} {}", kernel.name);
+    let out = project.root.join(format!("build/results/{mode}-{}", kernel.name));
+    let script = format!("./trial {mode} {arguments}\n");
+    let guest = Guest { name: name.clone(), kernel, cpus: CPUS, script, limit: *limit, out };
+    project.ui.step(&name, |step| {
+        step.note(arguments.as_str());
+        let verdict = vng::run(project, tools, step, &guest)?;
+        let output = fs::read(guest.out.join("output")).context("trial left no output")?;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        if !verdict.is_clean() {
+            let said = output.lines().last().unwrap_or_default();
+            bail!("{}: {} {said} (trial {mode} {arguments})", verdict.what, verdict.line);
+        }
+        Ok(output)
+    })
+}
+
+/// The lines that are not the same.
+fn compare<'a>(off: &'a str, on: &'a str) -> Vec<(&'a str, &'a str)> {
+    let (mut off, mut on) = (off.lines(), on.lines());
+    let pairs = std::iter::from_fn(|| match (off.next(), on.next()) {
+        (None, None) => None,
+        (off, on) => Some((off.unwrap_or("(nothing)"), on.unwrap_or("(nothing)"))),
+    });
+    pairs.filter(|(off, on)| off != on).collect()
+}
+
+/// What was asked for, or the time.
+fn seed(project: &Project) -> u64 {
+    let time = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |t| t.as_secs());
+    project.opts.seed.unwrap_or_else(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_found() {
+        assert_eq!(compare("1 a: 0\n2 b: EBUSY\n", "1 a: 0\n2 b: EEXIST\n"), [("2 b: EBUSY", "2 b: EEXIST")]);
+        assert_eq!(compare("1\n2\n", "1\n"), [("2", "(nothing)")]);
+        assert!(compare("1\n2\n", "1\n2\n").is_empty());
+    }
+}

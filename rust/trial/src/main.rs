@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Puts the module loader on trial: parity of two kernels, soak, signals.
+//!
+//! For a guest that may be lost; nothing of it is for a machine with a purpose.
+
+mod calls;
+mod episode;
+mod gate;
+mod image;
+mod invariants;
+mod kernel;
+mod leaks;
+mod operations;
+mod parity;
+mod request;
+mod signals;
+mod soak;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::ensure;
+use clap::{Parser, Subcommand};
+
+/// Put the module loader on trial (as root, in a guest that may be lost).
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Where the modules are
+    #[arg(long, default_value = ".")]
+    modules: PathBuf,
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// Run random operations one after the other and print what each came to
+    Parity {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        ops: u32,
+        /// What the choices follow from
+        #[arg(long)]
+        seed: u64,
+    },
+    /// Signals and deaths at bad moments
+    Signals,
+    /// An init that oopses: the kernel is damaged afterwards
+    Oops,
+    /// Load one module, as the kernel asks modprobe to
+    #[command(hide = true)]
+    Modprobe {
+        /// Its name
+        name: String,
+    },
+    /// Run disturbed bursts and hold them against the contract
+    Soak {
+        /// For how long
+        #[arg(long, default_value_t = 600)]
+        seconds: u64,
+        /// What the choices follow from
+        #[arg(long)]
+        seed: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse_from(arguments())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("trial: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The kernel calls modprobe as `-q -- NAME`.
+fn arguments() -> Vec<String> {
+    let given: Vec<String> = std::env::args().collect();
+    match given.as_slice() {
+        [program, q, dashes, name] if q == "-q" && dashes == "--" => {
+            [program, "modprobe", name].map(str::to_owned).into()
+        }
+        _ => given,
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    ensure!(nix::unistd::Uid::effective().is_root(), "loading modules needs root: run it as root");
+    match &args.mode {
+        Mode::Parity { ops, seed } => parity::run(&args.modules, *ops, *seed),
+        Mode::Soak { seconds, seed } => {
+            soak::run(&args.modules, Duration::from_secs(*seconds), *seed)
+        }
+        Mode::Signals => signals::run(&args.modules),
+        Mode::Oops => signals::oops(&args.modules),
+        Mode::Modprobe { name } => signals::modprobe(name),
+    }
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Random operations of the module loader, the same for the same seed.
+
+use std::{
+    fs::{self, File},
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use anyhow::Result;
+use fastrand::Rng;
+use nix::errno::Errno;
+
+use crate::{
+    calls::{self, Memory, COMPRESSED_FILE, FORCE, NONBLOCK},
+    image::{self, Image, NAME_LEN},
+};
+
+/// Those that are loaded most often come more than once.
+const MODULES: [&str; 9] = [
+    "test_module_gate",
+    "test_module_gate",
+    "test_module_load",
+    "test_module_load",
+    "test_module_load",
+    "test_module_load2",
+    "test_module_load2",
+    "trial_notifier",
+    "trial_stay",
+];
+/// One with the parameter `gated`.
+const GATED: usize = 2;
+const GATE: &str = "/sys/module/test_module_gate/parameters/result";
+/// No user space address.
+const KERNEL_ADDRESS: usize = 0xffff_8880_0000_0000;
+
+/// One system call and what to call it.
+pub struct Operation {
+    /// All choices that were made, in words.
+    pub what: String,
+    /// The call itself.
+    pub call: Call,
+}
+
+/// A system call with its arguments.
+#[derive(PartialEq, Eq)]
+pub enum Call {
+    /// `init_module(2)`.
+    Init { image: Memory, params: Memory },
+    /// `finit_module(2)`.
+    Finit { file: Source, params: Memory, flags: u32 },
+    /// `delete_module(2)`.
+    Delete { name: Memory, flags: u32 },
+    /// What the inits of modules return from now on, if the gate is there.
+    Gate { result: i32 },
+}
+
+/// What the file descriptor of a call is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file with these bytes.
+    Bytes(Vec<u8>),
+    /// This file, open for reading.
+    Path(&'static str),
+    /// This file, open for writing.
+    Sink(&'static str),
+    /// No file.
+    Number(i32),
+}
+
+impl Call {
+    /// Does it.
+    pub fn issue(&self) -> Result<(), i32> {
+        match self {
+            Self::Init { image, params } => calls::init_module(image, params),
+            Self::Finit { file, params, flags } => {
+                let open = file.open().map_err(|errno| errno as i32)?;
+                let number = open.as_ref().map_or_else(|n| *n, |fd| calls::number(fd.as_fd()));
+                calls::finit_module(number, params, *flags)
+            }
+            Self::Delete { name, flags } => calls::delete_module(name, *flags),
+            Self::Gate { result } => fs::write(GATE, result.to_string())
+                .map_err(|e| e.raw_os_error().unwrap_or_default()),
+        }
+    }
+}
+
+impl Source {
+    fn open(&self) -> Result<Result<OwnedFd, i32>, Errno> {
+        let plain = |e: std::io::Error| Errno::from_raw(e.raw_os_error().unwrap_or_default());
+        Ok(match self {
+            Self::Bytes(bytes) => Ok(calls::memory_file(bytes)?),
+            Self::Path(path) => Ok(File::open(path).map_err(plain)?.into()),
+            Self::Sink(path) => Ok(File::create(path).map_err(plain)?.into()),
+            Self::Number(number) => Err(*number),
+        })
+    }
+}
+
+/// An endless sequence.
+pub struct Operations {
+    rng: Rng,
+    images: Vec<Image>,
+}
+
+impl Operations {
+    /// Over the modules in `dir`.
+    pub fn new(dir: &Path, seed: u64) -> Result<Self> {
+        let images = MODULES.iter().map(|name| Image::read(dir, name)).collect::<Result<_>>()?;
+        Ok(Self { rng: Rng::with_seed(seed), images })
+    }
+
+    fn load(&mut self) -> Operation {
+        let image = self.image();
+        let params = self.params(&image.name);
+        let what = format!("{} {params:?}", image.name);
+        self.request(what, image.plain, Some(image.xz), Memory::text(&params))
+    }
+
+    /// Either system call, for an image that may be anything.
+    fn request(
+        &mut self,
+        what: String,
+        plain: Vec<u8>,
+        xz: Option<Vec<u8>>,
+        params: Memory,
+    ) -> Operation {
+        match (self.rng.u8(..3), xz) {
+            (0, Some(xz)) => {
+                let call = Call::Finit { file: Source::Bytes(xz), params, flags: COMPRESSED_FILE };
+                Operation { what: format!("finit xz {what}"), call }
+            }
+            (1, _) => {
+                let call = Call::Finit { file: Source::Bytes(plain), params, flags: 0 };
+                Operation { what: format!("finit {what}"), call }
+            }
+            _ => {
+                let call = Call::Init { image: Memory::Bytes(plain), params };
+                Operation { what: format!("init {what}"), call }
+            }
+        }
+    }
+
+    /// An image that the kernel must refuse, or that is another than it seems. What its code
+    /// depends on stays whole, unless the image is one of another kernel, too.
+    fn broken(&mut self) -> Operation {
+        let Image { mut name, mut plain, mut xz } = self.image();
+        let (mut params, mut broken_xz) = ("", None);
+        let what = match self.rng.u8(..9) {
+            0 => {
+                plain.truncate(self.rng.usize(..plain.len()));
+                xz.truncate(self.rng.usize(..xz.len()));
+                let what = format!("truncated to {} or {}", plain.len(), xz.len());
+                broken_xz = Some(xz);
+                what
+            }
+            1 => {
+                image::break_vermagic(&mut plain);
+                let all = 0..plain.len();
+                image::flip(&mut plain, all, &mut self.rng);
+                let all = 0..xz.len();
+                image::flip(&mut xz, all, &mut self.rng);
+                broken_xz = Some(xz);
+                "flipped anywhere".to_owned()
+            }
+            2 => self.spoil(&mut plain, ".strtab"),
+            3 => self.spoil(&mut plain, ".modinfo"),
+            4 => {
+                image::break_vermagic(&mut plain);
+                "of another kernel".to_owned()
+            }
+            5 => {
+                image::break_machine(&mut plain);
+                "of another machine".to_owned()
+            }
+            6 => {
+                // The kernel lets it through. It fails before it can be seen, where the name
+                // would go on with what follows it in memory.
+                params = "gated=maybe";
+                plain = self.images[GATED].plain.clone();
+                image::rename(&mut plain, MODULES[GATED], &"n".repeat(NAME_LEN));
+                name = MODULES[GATED].to_owned();
+                "with a name too long".to_owned()
+            }
+            7 => {
+                let new = MODULES[self.rng.usize(..MODULES.len())];
+                image::rename(&mut plain, &name, new);
+                format!("as {new}")
+            }
+            _ => {
+                (plain, broken_xz) = (vec![], Some(vec![]));
+                "empty".to_owned()
+            }
+        };
+        self.request(format!("{name} {what}"), plain, broken_xz, Memory::text(params))
+    }
+
+    fn spoil(&mut self, image: &mut [u8], section: &str) -> String {
+        if let Some(range) = image::section(image, section) {
+            image::flip(image, range, &mut self.rng);
+        }
+        format!("flipped in {section}")
+    }
+
+    fn bad_arguments(&mut self) -> Operation {
+        let Image { plain, xz, .. } = self.image();
+        let none = Memory::text("");
+        let (address, address_name) = self.address();
+        let len =
+            [0, 1, 64, plain.len(), usize::MAX, isize::MAX as usize, 1 << 40][self.rng.usize(..7)];
+        let (what, call) = match self.rng.u8(..5) {
+            0 => {
+                let image = Memory::Address(address, len);
+                (
+                    format!("init of {len} bytes at {address_name}"),
+                    Call::Init { image, params: none },
+                )
+            }
+            1 => {
+                let (image, params) = (Memory::Bytes(plain), Memory::Address(address, 0));
+                (format!("init, parameters at {address_name}"), Call::Init { image, params })
+            }
+            2 => {
+                let flags = self.rng.u32(..) >> self.rng.u32(..32);
+                // What the kernel is told to ignore must be right.
+                let file = Source::Bytes(if flags & COMPRESSED_FILE == 0 { plain } else { xz });
+                (format!("finit with flags {flags:#x}"), Call::Finit { file, params: none, flags })
+            }
+            3 => {
+                let (file, name) = self.no_module();
+                (format!("finit of {name}"), Call::Finit { file, params: none, flags: 0 })
+            }
+            _ => {
+                let name = Memory::Address(address, 0);
+                (format!("delete, name at {address_name}"), Call::Delete { name, flags: NONBLOCK })
+            }
+        };
+        Operation { what, call }
+    }
+
+    fn address(&mut self) -> (usize, &'static str) {
+        let addresses = [(0, "0"), (8, "8"), (KERNEL_ADDRESS, "kernel"), (usize::MAX, "-1")];
+        addresses[self.rng.usize(..addresses.len())]
+    }
+
+    fn no_module(&mut self) -> (Source, &'static str) {
+        let sources = [
+            (Source::Number(-1), "no file"),
+            (Source::Number(9999), "a file that is not open"),
+            (Source::Path("/proc"), "a folder"),
+            (Source::Path("/dev/null"), "/dev/null"),
+            (Source::Path("/proc/version"), "/proc/version"),
+            (Source::Path("/bin/sh"), "/bin/sh"),
+            (Source::Sink("/tmp/trial-sink"), "a file open for writing"),
+        ];
+        sources[self.rng.usize(..sources.len())].clone()
+    }
+
+    fn delete(&mut self) -> Operation {
+        let name = match self.rng.u8(..20) {
+            0 => String::new(),
+            1 => "no_such_module".to_owned(),
+            2 => "n".repeat(NAME_LEN - 1),
+            3 => "n".repeat(NAME_LEN),
+            4 => "n".repeat(5000),
+            _ => MODULES[self.rng.usize(..MODULES.len())].to_owned(),
+        };
+        let flags = match self.rng.u8(..8) {
+            0 => 0,
+            1 => FORCE,
+            2 => NONBLOCK | FORCE,
+            3 => self.rng.u32(..),
+            _ => NONBLOCK,
+        };
+        let what = format!("delete {:.60} with flags {flags:#x}", name);
+        Operation { what, call: Call::Delete { name: Memory::text(&name), flags } }
+    }
+
+    fn gate(&mut self) -> Operation {
+        let results =
+            [0, 0, 0, 0, -libc::ENODEV, -libc::EEXIST, -libc::EBUSY, -libc::ENOMEM, 5, -4096];
+        let result = results[self.rng.usize(..results.len())];
+        Operation { what: format!("inits return {result}"), call: Call::Gate { result } }
+    }
+
+    fn image(&mut self) -> Image {
+        self.images[self.rng.usize(..self.images.len())].clone()
+    }
+
+    /// Good ones mostly. None closes the gate: the operations would wait for ever.
+    fn params(&mut self, module: &str) -> String {
+        const ANY: [&str; 12] = [
+            "nosuch=1",
+            "gated=maybe",
+            "gated",
+            "gated=0",
+            "gated=1 gated=0",
+            "result=x",
+            "\"unbalanced",
+            "a=\"b c\" d",
+            "=",
+            "-- gated=maybe",
+            "async_probe dyndbg=+p",
+            "hold_ms=1 hold_ms=0",
+        ];
+        match (self.rng.u8(..8), module) {
+            (0, _) => ANY[self.rng.usize(..ANY.len())].to_owned(),
+            (1, _) => format!("x={}", "y".repeat(self.rng.usize(..8192))),
+            (2..5, "trial_notifier") => {
+                format!("veto={}", MODULES[self.rng.usize(..MODULES.len())])
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+impl Iterator for Operations {
+    type Item = Operation;
+
+    fn next(&mut self) -> Option<Operation> {
+        Some(match self.rng.u8(..100) {
+            0..32 => self.load(),
+            32..56 => self.broken(),
+            56..64 => self.bad_arguments(),
+            64..70 => self.gate(),
+            _ => self.delete(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operations(seed: u64) -> Vec<Operation> {
+        let image =
+            |name: &&str| Image { name: (*name).to_owned(), plain: vec![1; 99], xz: vec![2; 9] };
+        let images = MODULES.iter().map(image).collect();
+        Operations { rng: Rng::with_seed(seed), images }.take(2000).collect()
+    }
+
+    fn same(a: &[Operation], b: &[Operation]) -> bool {
+        a.iter().zip(b).all(|(a, b)| a.what == b.what && a.call == b.call)
+    }
+
+    #[test]
+    fn a_seed_gives_one_sequence() {
+        assert!(same(&operations(7), &operations(7)));
+        assert!(!same(&operations(7), &operations(8)));
+    }
+}

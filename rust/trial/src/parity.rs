@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs operations one after the other, and prints all that a program could see of them.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+
+use anyhow::Result;
+use nix::errno::Errno;
+
+use crate::{kernel, operations::Operations};
+
+/// After so many operations the whole state is printed.
+const INTERVAL: u32 = 50;
+const PROGRESS: u32 = 500;
+
+/// A line for each operation, several for each look at the kernel's state.
+pub fn run(modules: &Path, ops: u32, seed: u64) -> Result<()> {
+    let operations = Operations::new(modules, seed)?;
+    let mut out = BufWriter::new(io::stdout().lock());
+    for (number, operation) in (1..=ops).zip(operations) {
+        let result = operation.call.issue();
+        writeln!(out, "{number} {}: {}", operation.what, name(result))?;
+        if number % INTERVAL == 0 || number == ops {
+            state(&mut out)?;
+        }
+        if number % PROGRESS == 0 {
+            kernel::progress(&format!("{number} of {ops} operations"));
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn name(result: Result<(), i32>) -> String {
+    match result.map_err(Errno::from_raw) {
+        Ok(()) => "0".to_owned(),
+        Err(Errno::UnknownErrno) => format!("unknown {result:?}"),
+        Err(errno) => format!("{errno:?}"),
+    }
+}
+
+fn state(out: &mut impl Write) -> Result<()> {
+    let modules = kernel::modules()?;
+    for m in &modules {
+        writeln!(out, "  module {} {} {} {}", m.name, m.usage, m.state, m.taint)?;
+    }
+    for line in kernel::sysfs(&modules)? {
+        writeln!(out, "  sysfs {line}")?;
+    }
+    Ok(writeln!(out, "  tainted {}", kernel::tainted()?)?)
+}

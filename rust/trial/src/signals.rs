@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Signals and deaths at bad moments: what the kselftest has no module or no time for.
+
+use std::{
+    fs,
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{ensure, Context, Result};
+use nix::{
+    sys::{
+        ptrace,
+        signal::Signal,
+        wait::{waitpid, WaitStatus},
+    },
+    unistd::Pid,
+};
+
+use crate::{
+    calls::{self, Memory, FORCE, NONBLOCK},
+    gate,
+    image::Image,
+    kernel,
+    request::{self, End, Job, Order, Request},
+};
+
+const PATIENCE: Duration = Duration::from_secs(40);
+const WAITERS: usize = 8;
+/// A request is killed so long after its start, in this many steps more each time.
+const STAGES: u32 = 80;
+const STAGE: Duration = Duration::from_micros(100);
+const GATED: &str = "test_module_load";
+const OTHER: &str = "test_module_load2";
+
+type Case = fn(&Scene) -> Result<()>;
+
+/// All cases but the one that leaves the kernel damaged.
+pub fn run(dir: &Path) -> Result<()> {
+    let cases: [(&str, Case); 6] = [
+        ("waiter killed at each stage", waiter_killed_at_each_stage),
+        ("owner killed at the gate", owner_killed_at_the_gate),
+        ("owner killed in uninterruptible sleep", owner_killed_in_uninterruptible_sleep),
+        ("waiter stopped by ptrace", waiter_stopped_by_ptrace),
+        ("load that loads itself, owner killed", load_of_itself_ended_by_its_owner),
+        ("load that loads itself, inner load killed", load_of_itself_ended_by_its_inner_load),
+    ];
+    play(dir, &cases)
+}
+
+/// An init that oopses: the load stays pending for ever.
+pub fn oops(dir: &Path) -> Result<()> {
+    play(dir, &[("owner whose init oopses", owner_whose_init_oopses)])
+}
+
+/// What modprobe would do, for a module whose init loads itself.
+pub fn modprobe(name: &str) -> Result<()> {
+    let program = std::env::current_exe()?;
+    let dir = program.parent().context("a program without a folder")?;
+    let image = Memory::Bytes(Image::read(dir, name)?.plain);
+    calls::init_module(&image, &Memory::text("")).map_err(nix::errno::Errno::from_raw)?;
+    Ok(())
+}
+
+fn play(dir: &Path, cases: &[(&str, Case)]) -> Result<()> {
+    gate::load(dir)?;
+    let scene = Scene { dir };
+    for (name, case) in cases {
+        gate::program(0, 0)?;
+        gate::open(false)?;
+        let result = case(&scene);
+        gate::open(true)?;
+        result.with_context(|| (*name).to_owned())?;
+        scene.works(OTHER).with_context(|| (*name).to_owned())?;
+        println!("ok: {name}");
+    }
+    Ok(())
+}
+
+struct Scene<'a> {
+    dir: &'a Path,
+}
+
+impl Scene<'_> {
+    /// Starts a load of its own file or image.
+    fn load(&self, name: &str, by_file: bool) -> Result<Request> {
+        let image = Image::read(self.dir, name)?.plain;
+        let (file, memory) = (calls::memory_file(&image)?, Memory::Bytes(image));
+        let job = if by_file { Job::Finit(&file, 0) } else { Job::Init(&memory) };
+        let order = Order { module: name, job, params: "", catches: false, fail_nth: None };
+        Request::fork(&order, None)
+    }
+
+    /// A load whose init waits at the gate, and others that wait for it.
+    fn owner_and_waiters(&self) -> Result<(Request, Vec<Request>)> {
+        let owner = self.load(GATED, false)?;
+        until("the init runs", || Ok(gate::waiting()? == 1))?;
+        Ok((owner, self.waiters(GATED)?))
+    }
+
+    fn waiters(&self, name: &str) -> Result<Vec<Request>> {
+        let load = |number| self.load(name, number % 2 == 0);
+        let mut waiters = (0..WAITERS).map(load).collect::<Result<Vec<_>>>()?;
+        ensure!(request::settled(&mut waiters, PATIENCE)?, "the waiters do not sleep");
+        ensure!(waiters.iter().all(|w| w.end.is_none()), "a waiter did not wait");
+        Ok(waiters)
+    }
+
+    /// The name is free: it can be loaded and removed.
+    fn works(&self, name: &str) -> Result<()> {
+        gate::program(0, 0)?;
+        gate::open(true)?;
+        ended(&mut self.load(name, false)?, End::Returned(0))?;
+        let removed = calls::delete_module(&Memory::text(name), NONBLOCK);
+        ensure!(removed.is_ok(), "{name} cannot be removed: {removed:?}");
+        Ok(())
+    }
+}
+
+fn waiter_killed_at_each_stage(scene: &Scene) -> Result<()> {
+    let mut owner = scene.load(GATED, false)?;
+    until("the init runs", || Ok(gate::waiting()? == 1))?;
+    for by_file in [false, true] {
+        for stage in 0..STAGES {
+            let mut waiter = scene.load(GATED, by_file)?;
+            sleep(STAGE * stage);
+            waiter.kill()?;
+            ended(&mut waiter, End::Killed)?;
+        }
+    }
+    gate::open(true)?;
+    ended(&mut owner, End::Returned(0))?;
+    remove(GATED)
+}
+
+fn owner_killed_at_the_gate(scene: &Scene) -> Result<()> {
+    let (mut owner, mut waiters) = scene.owner_and_waiters()?;
+    owner.kill()?;
+    ended(&mut owner, End::Killed)?;
+    all_ended(&mut waiters, End::Returned(libc::EBUSY))?;
+    scene.works(GATED)
+}
+
+fn owner_killed_in_uninterruptible_sleep(scene: &Scene) -> Result<()> {
+    let (mut owner, mut waiters) = scene.owner_and_waiters()?;
+    gate::program(0, 2000)?;
+    gate::open(true)?;
+    until("the init sleeps", || Ok(gate::waiting()? == 0))?;
+    until("the owner sleeps", || Ok(owner.state() == Some('D')))?;
+    owner.kill()?;
+    ensure!(waiters.iter_mut().all(|w| matches!(w.reap(), Ok(false))), "a waiter did not wait");
+    ended(&mut owner, End::Killed)?;
+    all_ended(&mut waiters, End::Returned(libc::EEXIST))?;
+    remove(GATED)
+}
+
+fn waiter_stopped_by_ptrace(scene: &Scene) -> Result<()> {
+    let (mut owner, mut waiters) = scene.owner_and_waiters()?;
+    let mut traced = waiters.pop().context("no waiter")?;
+    ptrace::seize(traced.pid, ptrace::Options::empty())?;
+    ptrace::interrupt(traced.pid)?;
+    let stop = waitpid(traced.pid, None)?;
+    let stopped = matches!(stop, WaitStatus::PtraceEvent(..) | WaitStatus::Stopped(..));
+    ensure!(stopped, "the traced waiter is not stopped: {stop:?}");
+    gate::open(true)?;
+    ended(&mut owner, End::Returned(0))?;
+    all_ended(&mut waiters, End::Returned(libc::EEXIST))?;
+    ensure!(!traced.reap()?, "the traced waiter ended");
+    ptrace::detach(traced.pid, None)?;
+    ended(&mut traced, End::Returned(libc::EEXIST))?;
+    remove(GATED)
+}
+
+fn load_of_itself_ended_by_its_owner(scene: &Scene) -> Result<()> {
+    let (mut owner, inner) = load_of_itself(scene)?;
+    owner.kill()?;
+    ended(&mut owner, End::Killed)?;
+    gone(inner)
+}
+
+fn load_of_itself_ended_by_its_inner_load(scene: &Scene) -> Result<()> {
+    let (mut owner, inner) = load_of_itself(scene)?;
+    nix::sys::signal::kill(inner, Signal::SIGKILL)?;
+    ended(&mut owner, End::Returned(libc::ECHILD))?;
+    gone(inner)
+}
+
+/// The load that owns the name, and the process that its init waits for, which waits for it.
+fn load_of_itself(scene: &Scene) -> Result<(Request, Pid)> {
+    const SELF: &str = "trial_self";
+    let program = std::env::current_exe()?;
+    gate::write("/proc/sys/kernel/modprobe", &program.to_string_lossy())?;
+    let owner = scene.load(SELF, false)?;
+    let mut inner = None;
+    until("the inner load sleeps", || {
+        inner = find_modprobe(SELF)?;
+        Ok(inner.is_some_and(|pid| request::state_of(pid) == Some('S')))
+    })?;
+    Ok((owner, inner.context("no inner load")?))
+}
+
+fn owner_whose_init_oopses(scene: &Scene) -> Result<()> {
+    const OOPS: &str = "trial_oops";
+    ended(&mut scene.load(OOPS, false)?, End::Killed)?;
+    let state = kernel::modules()?.into_iter().find(|m| m.name == OOPS).map(|m| m.state);
+    ensure!(state.as_deref() == Some("Loading"), "{OOPS} is {state:?}");
+    for _ in 0..2 {
+        let mut waiters = scene.waiters(OOPS)?;
+        scene.works(GATED).context("beside it")?;
+        waiters.iter_mut().try_for_each(Request::kill)?;
+        all_ended(&mut waiters, End::Killed)?;
+    }
+    let removed = calls::delete_module(&Memory::text(OOPS), NONBLOCK | FORCE);
+    ensure!(removed == Err(libc::EBUSY), "its removal: {removed:?}");
+    Ok(())
+}
+
+fn remove(name: &str) -> Result<()> {
+    let removed = calls::delete_module(&Memory::text(name), NONBLOCK);
+    ensure!(removed.is_ok(), "{name} cannot be removed: {removed:?}");
+    Ok(())
+}
+
+fn ended(request: &mut Request, end: End) -> Result<()> {
+    all_ended(std::slice::from_mut(request), end)
+}
+
+fn all_ended(requests: &mut [Request], end: End) -> Result<()> {
+    request::all_ended(requests, PATIENCE, "should have ended")?;
+    for request in requests {
+        ensure!(request.end == Some(end), "{}: {:?}, not {end:?}", request.module, request.end);
+    }
+    Ok(())
+}
+
+fn until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let begin = Instant::now();
+    while !done()? {
+        ensure!(begin.elapsed() < PATIENCE, "it takes too long until {what}");
+        sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn gone(pid: Pid) -> Result<()> {
+    until("the inner load is gone", || Ok(request::state_of(pid).is_none()))
+}
+
+/// The process that the kernel started to load `name`.
+fn find_modprobe(name: &str) -> Result<Option<Pid>> {
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.ends_with(format!("-q\0--\0{name}\0").as_bytes()) {
+            return Ok(Some(Pid::from_raw(pid)));
+        }
+    }
+    Ok(None)
+}

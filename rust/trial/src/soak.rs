@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Random bursts, disturbed in every way, for as long as asked for; after each the contract is
+//! checked, and in the end that nothing is left over.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::fd::OwnedFd,
+    path::Path,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{ensure, Context, Result};
+use fastrand::Rng;
+use nix::{
+    errno::Errno,
+    sys::signal::{kill, Signal},
+};
+
+use crate::{
+    calls::{self, Memory, COMPRESSED_FILE, FORCE, NONBLOCK},
+    episode::{Episode, How, Load, MODULES},
+    gate,
+    image::Image,
+    invariants::Facts,
+    kernel, leaks,
+    request::{self, End, Job, Order, Request, NO_ERRNO},
+};
+
+/// A request that sleeps for so long though no load is running does so for ever.
+const PATIENCE: Duration = Duration::from_secs(40);
+/// Requests that wait for each other are not all asleep, ever.
+const SETTLE: Duration = Duration::from_secs(10);
+/// The switch of the second processor.
+const ONLINE: &str = "/sys/devices/system/cpu/cpu1/online";
+/// Whether each name can be loaded is looked at after so many episodes.
+const PROBE: u32 = 10;
+const PROGRESS: Duration = Duration::from_secs(15);
+/// The kernel's caches have their size after so many episodes.
+const WARM_UP: u32 = 20;
+
+/// Runs for `time`, at least until the caches are warm.
+pub fn run(dir: &Path, time: Duration, seed: u64) -> Result<()> {
+    gate::load(dir)?;
+    let mut soak = Soak::new(dir, seed)?;
+    soak.episodes(WARM_UP, Duration::MAX)?;
+    soak.probe()?;
+    leaks::forget_old()?;
+    let before = leaks::Snapshot::take()?;
+    soak.episodes(u32::MAX, time)?;
+    soak.probe()?;
+    let left = before.compare(&leaks::Snapshot::take()?)?;
+    leaks::scan()?;
+    println!("seed={seed} {} {left}", soak.totals());
+    Ok(())
+}
+
+struct Soak {
+    rng: Rng,
+    images: Vec<(Memory, OwnedFd, Image)>,
+    faults: bool,
+    begin: Instant,
+    episodes: u32,
+    inits: u32,
+    removals: u32,
+    plain: u32,
+    ends: BTreeMap<String, u32>,
+}
+
+impl Soak {
+    fn new(dir: &Path, seed: u64) -> Result<Self> {
+        let image = |(name, _): &(&str, u32)| {
+            let image = Image::read(dir, name)?;
+            let file = calls::memory_file(&image.plain)?;
+            Ok((Memory::Bytes(image.plain.clone()), file, image))
+        };
+        Ok(Self {
+            rng: Rng::with_seed(seed),
+            images: MODULES.iter().map(image).collect::<Result<_>>()?,
+            faults: Path::new("/proc/self/fail-nth").exists(),
+            begin: Instant::now(),
+            episodes: 0,
+            inits: 0,
+            removals: 0,
+            plain: 0,
+            ends: BTreeMap::new(),
+        })
+    }
+
+    fn episodes(&mut self, count: u32, time: Duration) -> Result<()> {
+        let begin = Instant::now();
+        let mut shown = begin;
+        for _ in 0..count {
+            if begin.elapsed() >= time {
+                break;
+            }
+            let mut episode = Episode::random(&mut self.rng);
+            if !self.faults {
+                episode.loads.iter_mut().for_each(|load| load.fail_nth = None);
+            }
+            self.episode(&episode)
+                .with_context(|| format!("episode {} of this seed", self.episodes + 1))?;
+            self.episodes += 1;
+            if self.episodes.is_multiple_of(PROBE) {
+                self.probe()?;
+            }
+            if shown.elapsed() > PROGRESS {
+                shown = Instant::now();
+                kernel::progress(&self.totals());
+            }
+        }
+        Ok(())
+    }
+
+    fn episode(&mut self, episode: &Episode) -> Result<()> {
+        gate::program(-episode.result, episode.hold_ms)?;
+        gate::veto(episode.vetoed.map_or("", |module| MODULES[module].0))?;
+        gate::open(!episode.gated)?;
+        let runs = gate::runs()?;
+
+        let (mut disturbers, mut loads, mut removals) = self.start(episode)?;
+        let settled = send(episode, &mut loads, &mut removals)?;
+        gate::open(true)?;
+        request::all_ended(&mut loads, PATIENCE, "no load is running")?;
+        request::all_ended(&mut removals, PATIENCE, "no removal is running")?;
+        disturbers.iter_mut().try_for_each(Request::kill)?;
+        request::all_ended(&mut disturbers, PATIENCE, "hog or hotplug")?;
+        if Path::new(ONLINE).exists() {
+            gate::write(ONLINE, "1")?;
+        }
+
+        let inits = gate::runs()? - runs;
+        self.judge(episode, &loads, &removals, settled, inits as usize)?;
+        clean_up()?;
+        self.inits += inits;
+        self.removals += removals.len() as u32;
+        for load in &loads {
+            *self.ends.entry(name(load.end)).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    /// Starts everything; the loads and removals all at the same moment.
+    fn start(&self, episode: &Episode) -> Result<(Vec<Request>, Vec<Request>, Vec<Request>)> {
+        let other = |work| Request::fork(&order("", Job::Other(work)), None);
+        let mut disturbers = vec![];
+        if episode.hog {
+            disturbers.push(other(&hog)?);
+        }
+        if episode.hotplug && Path::new(ONLINE).exists() {
+            disturbers.push(other(&hotplug)?);
+        }
+        let (wait, start) = nix::unistd::pipe()?;
+        let barrier = Some((&wait, &start));
+        let mut loads = vec![];
+        for load in &episode.loads {
+            loads.push(self.fork(load, barrier)?);
+        }
+        let remove = |(module, flags): &(usize, u32)| {
+            Request::fork(&order(MODULES[*module].0, Job::Delete(*flags)), barrier)
+        };
+        let removals = episode.removals.iter().map(remove).collect::<Result<_>>()?;
+        Ok((disturbers, loads, removals))
+    }
+
+    fn fork(&self, load: &Load, barrier: Option<(&OwnedFd, &OwnedFd)>) -> Result<Request> {
+        let (memory, one_file, image) = &self.images[load.module];
+        let copy;
+        let job = match load.how {
+            How::Init => Job::Init(memory),
+            How::OneFile => Job::Finit(one_file, 0),
+            How::Copy => {
+                copy = calls::memory_file(&image.plain)?;
+                Job::Finit(&copy, 0)
+            }
+            How::Xz => {
+                copy = calls::memory_file(&image.xz)?;
+                Job::Finit(&copy, COMPRESSED_FILE)
+            }
+        };
+        let params = if load.bad_params { "gated=maybe" } else { "" };
+        let (catches, fail_nth) = (load.catches, load.fail_nth);
+        Request::fork(&Order { params, catches, fail_nth, ..order(&image.name, job) }, barrier)
+    }
+
+    /// Holds what happened to each name, and to all of them, against the contract.
+    fn judge(
+        &mut self,
+        episode: &Episode,
+        loads: &[Request],
+        removals: &[Request],
+        settled: bool,
+        inits: usize,
+    ) -> Result<()> {
+        let mut most_inits = 0;
+        for (module, (name, _)) in MODULES.iter().enumerate() {
+            let facts = facts(episode, module, loads, removals);
+            facts.check(name)?;
+            // An init that the gate does not count does not fail either.
+            most_inits +=
+                if facts.depends || *name == "trial_stay" { 0 } else { facts.most_inits() };
+            if settled
+                && episode.is_plain()
+                && !facts.depends
+                && !facts.loads.is_empty()
+                && *name != "trial_stay"
+            {
+                facts.check_one_owner(name)?;
+                self.plain += 1;
+            }
+        }
+        ensure!(inits <= most_inits, "{inits} inits ran, and {most_inits} loads were owners");
+        Ok(())
+    }
+
+    /// Each name can be loaded and removed: nothing of it is pending.
+    fn probe(&mut self) -> Result<()> {
+        gate::program(0, 0)?;
+        gate::veto("")?;
+        // What depends on another comes after it.
+        for (memory, _, image) in self.images.iter().rev() {
+            let mut load = [Request::fork(&order(&image.name, Job::Init(memory)), None)?];
+            request::all_ended(&mut load, PATIENCE, "a name that nobody loads")?;
+            let end = load[0].end;
+            ensure!(
+                end == Some(End::Returned(0)),
+                "{}: no load after all others: {end:?}",
+                image.name
+            );
+        }
+        clean_up()
+    }
+
+    fn totals(&self) -> String {
+        let requests: u32 = self.ends.values().sum();
+        let ends: Vec<String> = self.ends.iter().map(|(name, n)| format!("{name}={n}")).collect();
+        format!(
+            "seconds={} episodes={} requests={requests} inits={} bursts_with_one_owner={} removals={} {}",
+            self.begin.elapsed().as_secs(),
+            self.episodes,
+            self.inits,
+            self.plain,
+            self.removals,
+            ends.join(" ")
+        )
+    }
+}
+
+fn order<'a>(module: &'a str, job: Job<'a>) -> Order<'a> {
+    Order { module, job, params: "", catches: false, fail_nth: None }
+}
+
+/// Sends the signals of the episode. While the gate is closed, those that are killed must be gone
+/// before it opens. Whether all loads had come as far as they come before it opens.
+fn send(episode: &Episode, loads: &mut [Request], removals: &mut [Request]) -> Result<bool> {
+    let mut settled = false;
+    if episode.gated {
+        settled = request::settled(loads, SETTLE)?;
+        request::settled(removals, SETTLE)?;
+    }
+    let mut killed = vec![];
+    for (index, by_kill, delay) in &episode.signals {
+        sleep(Duration::from_millis(u64::from(*delay)));
+        if loads[*index].end.is_none() {
+            let signal = if *by_kill { Signal::SIGKILL } else { Signal::SIGINT };
+            kill(loads[*index].pid, signal)?;
+            killed.extend(by_kill.then_some(*index));
+        }
+    }
+    if episode.gated && episode.hold_ms == 0 {
+        for index in killed {
+            let victim = std::slice::from_mut(&mut loads[index]);
+            request::all_ended(victim, PATIENCE, "killed, and the gate is closed")?;
+        }
+    }
+    Ok(settled)
+}
+
+fn facts(episode: &Episode, module: usize, loads: &[Request], removals: &[Request]) -> Facts {
+    let name = MODULES[module].0;
+    let ends = |requests: &[Request]| {
+        requests.iter().filter(|r| r.module == name).filter_map(|r| r.end).collect()
+    };
+    let ours = || episode.loads.iter().filter(|load| load.module == module);
+    Facts {
+        result: if name == "trial_stay" { 0 } else { episode.result },
+        bad_params: ours().any(|load| load.bad_params),
+        vetoed: episode.vetoed == Some(module),
+        depends: name == "trial_user",
+        signals: !episode.signals.is_empty(),
+        no_memory: episode.hog || episode.loads.iter().any(|load| load.fail_nth.is_some()),
+        one_file: ours().any(|load| load.how == How::OneFile),
+        loads: ends(loads),
+        removals: ends(removals),
+    }
+}
+
+/// Removes all that was loaded, and checks that nothing else is there.
+fn clean_up() -> Result<()> {
+    for (name, _) in MODULES {
+        let removed = calls::delete_module(&Memory::text(name), NONBLOCK | FORCE);
+        ensure!(
+            matches!(removed, Ok(()) | Err(libc::ENOENT)),
+            "{name} cannot be removed: {removed:?}"
+        );
+    }
+    let left: Vec<String> = kernel::modules()?.into_iter().map(|m| m.name).collect();
+    let left: Vec<&String> =
+        left.iter().filter(|m| !gate::RESIDENT.contains(&m.as_str())).collect();
+    ensure!(left.is_empty(), "left over: {left:?}");
+    ensure!(gate::waiting()? == 0, "an init waits at the gate though nothing is loaded");
+    Ok(())
+}
+
+/// Takes all memory but 256 MiB, and keeps it until it is killed.
+fn hog() {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    let memory = vec![1u8; kib.unwrap_or_default().saturating_sub(256 << 10) << 10];
+    std::hint::black_box(&memory);
+    nix::unistd::pause();
+}
+
+/// Takes the second processor away and gives it back, until it is killed.
+fn hotplug() {
+    while gate::write(ONLINE, "0").is_ok() {
+        sleep(Duration::from_millis(20));
+        let _ = gate::write(ONLINE, "1");
+    }
+}
+
+fn name(end: Option<End>) -> String {
+    match end {
+        Some(End::Returned(0)) => "loaded".to_owned(),
+        Some(End::Returned(NO_ERRNO)) => "ERESTART".to_owned(),
+        Some(End::Returned(errno)) => format!("{:?}", Errno::from_raw(errno)),
+        Some(End::Killed) => "killed".to_owned(),
+        None => "running".to_owned(),
+    }
+}
