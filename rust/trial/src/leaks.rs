@@ -45,15 +45,12 @@ impl Snapshot {
     }
 }
 
-/// What kmemleak finds from here on is new. Whether the kernel has it.
-pub fn forget_old() -> Result<bool> {
-    let there = Path::new(KMEMLEAK).exists();
-    if there {
-        gate::write(KMEMLEAK, "scan=off")?;
-        gate::write(KMEMLEAK, "scan")?;
-        gate::write(KMEMLEAK, "clear")?;
+/// What kmemleak finds from here on is new, where the kernel has it.
+pub fn forget_old() -> Result<()> {
+    if Path::new(KMEMLEAK).exists() {
+        ["scan=off", "scan", "clear"].iter().try_for_each(|order| gate::write(KMEMLEAK, order))?;
     }
-    Ok(there)
+    Ok(())
 }
 
 /// Fails if kmemleak finds anything.

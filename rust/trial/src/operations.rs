@@ -32,6 +32,8 @@ const MODULES: [&str; 9] = [
 /// One with the parameter `gated`.
 const GATED: usize = 2;
 const GATE: &str = "/sys/module/test_module_gate/parameters/result";
+/// So many bytes of parameters; all are ASCII.
+const SHOWN: usize = 40;
 /// No user space address.
 const KERNEL_ADDRESS: usize = 0xffff_8880_0000_0000;
 
@@ -114,7 +116,8 @@ impl Operations {
     fn load(&mut self) -> Operation {
         let image = self.image();
         let params = self.params(&image.name);
-        let what = format!("{} {params:?}", image.name);
+        let shown = &params[..params.len().min(SHOWN)];
+        let what = format!("{} {shown:?} ({} bytes)", image.name, params.len());
         self.request(what, image.plain, Some(image.xz), Memory::text(&params))
     }
 

@@ -79,7 +79,7 @@ impl Soak {
         Ok(Self {
             rng: Rng::with_seed(seed),
             images: MODULES.iter().map(image).collect::<Result<_>>()?,
-            faults: Path::new("/proc/self/fail-nth").exists(),
+            faults: Path::new("/proc/thread-self/fail-nth").exists(),
             begin: Instant::now(),
             episodes: 0,
             inits: 0,
