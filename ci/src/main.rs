@@ -110,6 +110,8 @@ enum Verb {
     Parity,
     /// random bursts, signals, removals, little memory, CPU hotplug: the contract holds, nothing leaks
     Soak,
+    /// each allocation of a load fails in turn: an error comes back, nothing leaks, the next load works
+    Faults,
     /// requests killed at bad moments, loads that load themselves, an init that oopses
     Signals,
     /// the series on other base kernels: git am and build
@@ -164,6 +166,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Boot => architectures::demonstrate(&project, &tools, &tree),
         Verb::Parity => trial::parity(&project, &tools, &tree),
         Verb::Soak => trial::soak(&project, &tools, &tree),
+        Verb::Faults => trial::faults(&project, &tools, &tree),
         Verb::Signals => trial::signals(&project, &tools, &tree),
         Verb::Shell => shell::run(&project, &tools, &tree),
         _ => architectures::build(&project, &tools, &tree),

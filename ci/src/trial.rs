@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The program `trial` in guests: parity, soak, signals.
+//! The program `trial` in guests: parity, soak, faults, signals.
 
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -13,6 +13,8 @@ use crate::project::Project;
 use crate::tree::Tree;
 use crate::vng::{self, Guest};
 
+/// The kernel whose allocations can be made to fail.
+const FAULT: &str = "fault";
 /// So many differences are shown.
 const SHOWN: usize = 20;
 /// Some to take away, and races on those that stay.
@@ -56,6 +58,13 @@ pub fn soak(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
 pub fn signals(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let trial = |mode| Trial { mode, arguments: String::new(), limit: SPARE };
     on_kernel(project, tools, tree, &["signals", "oops"].map(trial))
+}
+
+/// The verb `faults`: each allocation of a load fails in turn.
+pub fn faults(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let trial = Trial { mode: "faults", arguments: String::new(), limit: SPARE * 3 };
+    print!("{}", run(project, tools, tree, &[FAULT], &[trial])?.concat());
+    Ok(())
 }
 
 /// On the kernel that KERNEL= chose.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Puts the module loader on trial: parity of two kernels, soak, signals.
+//! Puts the module loader on trial: parity of two kernels, soak, faults, signals.
 //!
 //! For a guest that may be lost; nothing of it is for a machine with a purpose.
 
 mod calls;
 mod episode;
+mod faults;
 mod gate;
 mod image;
 mod invariants;
@@ -44,6 +45,8 @@ enum Mode {
         #[arg(long)]
         seed: u64,
     },
+    /// Let each allocation of a load fail in turn
+    Faults,
     /// Signals and deaths at bad moments
     Signals,
     /// An init that oopses: the kernel is damaged afterwards
@@ -93,6 +96,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Mode::Soak { seconds, seed } => {
             soak::run(&args.modules, Duration::from_secs(*seconds), *seed)
         }
+        Mode::Faults => faults::run(&args.modules),
         Mode::Signals => signals::run(&args.modules),
         Mode::Oops => signals::oops(&args.modules),
         Mode::Modprobe { name } => signals::modprobe(name),

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One allocation after the other fails, in every load: an error comes back, nothing leaks, and
+//! the name can be loaded again.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileExt,
+    },
+    path::Path,
+    thread::sleep,
+    time::Duration,
+};
+
+use anyhow::{bail, ensure, Context, Result};
+use nix::{errno::Errno, unistd::Pid};
+
+use crate::{
+    calls::{self, Memory, COMPRESSED_FILE, NONBLOCK},
+    gate,
+    image::Image,
+    kernel, leaks,
+    request::{self, Job, Order, Request},
+};
+
+const NAME: &str = "test_module_load";
+/// A load has fewer allocations.
+const MOST: u32 = 5000;
+const PATIENCE: Duration = Duration::from_secs(40);
+/// The gate opens when the waiter has slept for so many looks at it.
+const LOOKS: u32 = 5;
+const LOOK: Duration = Duration::from_millis(4);
+/// Allocations that may sleep or be of any size fail, too, and quietly.
+const SETTINGS: [(&str, &str); 6] = [
+    ("failslab/ignore-gfp-wait", "N"),
+    ("failslab/verbose", "0"),
+    ("fail_page_alloc/ignore-gfp-wait", "N"),
+    ("fail_page_alloc/ignore-gfp-highmem", "N"),
+    ("fail_page_alloc/min-order", "0"),
+    ("fail_page_alloc/verbose", "0"),
+];
+
+/// Both sides, every way into the loader, init that succeeds and that fails.
+pub fn run(dir: &Path) -> Result<()> {
+    for (setting, value) in SETTINGS {
+        gate::write(&format!("/sys/kernel/debug/{setting}"), value)
+            .context("this needs a kernel with fault injection: make faults builds one")?;
+    }
+    gate::load(dir)?;
+    let image = Image::read(dir, NAME)?;
+    let ways = [
+        ("init_module", Way::Init(Memory::Bytes(image.plain.clone()))),
+        ("finit_module", Way::Finit(calls::memory_file(&image.plain)?, 0)),
+        ("finit_module xz", Way::Finit(calls::memory_file(&image.xz)?, COMPRESSED_FILE)),
+    ];
+    let plain = Way::Init(Memory::Bytes(image.plain));
+    ways.iter().try_for_each(|(_, way)| works(way))?;
+    leaks::forget_old()?;
+    let mut faults = Faults { fail_nth: fail_nth()?, plain, points: 0 };
+    let before = leaks::Snapshot::take()?;
+    for (name, way) in &ways {
+        faults.owner(name, way, 0)?;
+        faults.owner(name, way, libc::ENODEV)?;
+        faults.waiter(name, way, 0)?;
+        faults.waiter(name, way, libc::ENODEV)?;
+    }
+    let left = before.compare(&leaks::Snapshot::take()?)?;
+    leaks::scan()?;
+    println!("points={} {left}", faults.points);
+    Ok(())
+}
+
+/// A way into the loader.
+enum Way {
+    Init(Memory),
+    Finit(OwnedFd, u32),
+}
+
+impl Way {
+    fn call(&self) -> Result<(), i32> {
+        let none = Memory::Bytes(vec![0]);
+        match self {
+            Self::Init(image) => calls::init_module(image, &none),
+            Self::Finit(file, flags) => {
+                calls::finit_module(calls::number(file.as_fd()), &none, *flags)
+            }
+        }
+    }
+}
+
+struct Faults {
+    fail_nth: File,
+    /// A load that meets no fault.
+    plain: Way,
+    points: u32,
+}
+
+impl Faults {
+    /// The load itself meets the fault.
+    fn owner(&mut self, name: &str, way: &Way, errno: i32) -> Result<()> {
+        gate::program(-errno, 0)?;
+        self.each(&format!("owner by {name}, init returns {errno}"), errno, errno, |faults, nth| {
+            let outcome = faults.inject(nth, way)?;
+            if outcome.0.is_ok() {
+                remove()?;
+            }
+            Ok(outcome)
+        })
+    }
+
+    /// A load that waits for another meets the fault.
+    fn waiter(&mut self, name: &str, way: &Way, errno: i32) -> Result<()> {
+        gate::program(-errno, 0)?;
+        let wanted = if errno == 0 { libc::EEXIST } else { libc::EBUSY };
+        self.each(
+            &format!("waiter by {name}, init returns {errno}"),
+            errno,
+            wanted,
+            |faults, nth| {
+                gate::open(false)?;
+                let mut owner = [in_child(&|| _ = faults.plain.call())?];
+                while gate::waiting()? == 0 {
+                    sleep(LOOK);
+                }
+                let waiter = Pid::this();
+                let mut opener = [in_child(&|| open_when_asleep(waiter))?];
+                let outcome = faults.inject(nth, way)?;
+                request::all_ended(&mut opener, PATIENCE, "the gate's opener")?;
+                request::all_ended(&mut owner, PATIENCE, "the owner")?;
+                if errno == 0 {
+                    remove()?;
+                }
+                Ok(outcome)
+            },
+        )
+    }
+
+    /// Fails the first, the second, ... allocation, until there is none left to fail.
+    fn each(
+        &mut self,
+        what: &str,
+        init: i32,
+        wanted: i32,
+        attempt: impl Fn(&mut Self, u32) -> Result<(Result<(), i32>, bool)>,
+    ) -> Result<()> {
+        let mut ends = BTreeMap::<i32, u32>::new();
+        for nth in 1..MOST {
+            let (result, injected) =
+                attempt(self, nth).with_context(|| format!("{what}, {nth}"))?;
+            let errno = result.err().unwrap_or(0);
+            ensure!(
+                errno == wanted || (injected && errno == libc::ENOMEM),
+                "{what}, {nth}: {errno}"
+            );
+            works(&self.plain).with_context(|| format!("after {what}, {nth}"))?;
+            gate::program(-init, 0)?;
+            if !injected {
+                let ends: Vec<String> =
+                    ends.iter().map(|(e, n)| format!("{}={n}", name(*e))).collect();
+                println!("{what}: points={} {}", nth - 1, ends.join(" "));
+                kernel::progress(&format!("{what}: {} points", nth - 1));
+                self.points += nth - 1;
+                return Ok(());
+            }
+            *ends.entry(errno).or_default() += 1;
+        }
+        bail!("{what}: more than {MOST} allocations")
+    }
+
+    /// Makes the call with its `nth` allocation failing; whether there was one.
+    fn inject(&mut self, nth: u32, way: &Way) -> Result<(Result<(), i32>, bool)> {
+        let text = nth.to_string();
+        self.fail_nth.write_all_at(text.as_bytes(), 0)?;
+        let result = way.call();
+        let mut left = [0; 16];
+        let len = self.fail_nth.read_at(&mut left, 0)?;
+        self.fail_nth.write_all_at(b"0", 0)?;
+        Ok((result, left[..len].trim_ascii() == b"0"))
+    }
+}
+
+fn fail_nth() -> Result<File> {
+    let path = "/proc/thread-self/fail-nth";
+    File::options().read(true).write(true).open(path).context(path)
+}
+
+fn in_child(work: &dyn Fn()) -> Result<Request> {
+    let job = Job::Other(work);
+    Request::fork(&Order { module: NAME, job, params: "", catches: false, fail_nth: None }, None)
+}
+
+/// A waiter that meets a fault may not wait at all: then it sleeps for this process.
+fn open_when_asleep(waiter: Pid) {
+    let mut asleep = 0;
+    while asleep < LOOKS {
+        asleep = if request::state_of(waiter) == Some('S') { asleep + 1 } else { 0 };
+        sleep(LOOK);
+    }
+    let _ = gate::open(true);
+}
+
+/// Nothing is loaded, and a load without a fault succeeds.
+fn works(way: &Way) -> Result<()> {
+    let left: Vec<String> = kernel::modules()?.into_iter().map(|m| m.name).collect();
+    ensure!(left.iter().all(|m| gate::RESIDENT.contains(&m.as_str())), "left over: {left:?}");
+    gate::program(0, 0)?;
+    gate::open(true)?;
+    way.call().map_err(Errno::from_raw).context("no load without a fault")?;
+    remove()
+}
+
+fn remove() -> Result<()> {
+    let removed = calls::delete_module(&Memory::text(NAME), NONBLOCK);
+    removed.map_err(Errno::from_raw).context("no removal")
+}
+
+fn name(errno: i32) -> String {
+    match errno {
+        0 => "loaded".to_owned(),
+        errno => format!("{:?}", Errno::from_raw(errno)),
+    }
+}
