@@ -62,6 +62,7 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
         "DEBUG",
         "ROOT",
         "ROUNDS",
+        "SIGNOFF",
         "LD_LIBRARY_PATH",
     ] {
         cmd.env_remove(name);

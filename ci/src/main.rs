@@ -25,6 +25,7 @@ mod project;
 mod report;
 mod series;
 mod shell;
+mod submit;
 mod test;
 mod tree;
 mod trial;
@@ -84,6 +85,9 @@ pub struct Options {
     /// MINUTES=<n>: how long `soak` runs
     #[arg(long, env = "MINUTES", default_value = "10", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     minutes: u32,
+    /// SIGNOFF=1: `submit` adds your own Signed-off-by to each patch
+    #[arg(long, env = "SIGNOFF", value_parser = FalseyValueParser::new(), global = true)]
+    signoff: bool,
 }
 
 #[derive(Subcommand)]
@@ -118,6 +122,8 @@ enum Verb {
     Bases,
     /// break pending.rs on purpose, each bug in turn: a test must notice it
     Mutants,
+    /// the mails of the series, addressed, in build/submit/; sends nothing
+    Submit,
     /// remove build/ and log/
     Clean,
     /// clean, and remove the kernel trees if nothing in them is unsaved
@@ -149,6 +155,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Distclean => return clean::distclean(&project),
         Verb::Mutants => return mutants::run(&project),
         Verb::Patches { check } => return patches::patches(&project, check),
+        Verb::Submit => return submit::submit(&project),
         _ => {}
     }
     let tools = deps::ensure(&project)?;

@@ -9,17 +9,9 @@ use anyhow::{bail, Context, Result};
 use crate::git::Git;
 use crate::project::Project;
 use crate::series::{self, Files};
-use crate::tree;
 
 pub fn patches(project: &Project, check: bool) -> Result<()> {
-    let dir = project.root.join("linux");
-    if !dir.exists() {
-        bail!("there is no linux/ to take the series from: make tree");
-    }
-    let git = Git::at(dir);
-    if !git.is_clean()? {
-        bail!("linux/ has changes that are in no commit: commit them first");
-    }
+    let git = tree(project)?;
     let files = series::export(&git)?;
     let different = series::differences(project, &files)?;
     match different.first() {
@@ -33,7 +25,20 @@ pub fn patches(project: &Project, check: bool) -> Result<()> {
         }
         Some(_) => write(project, &files, &different)?,
     }
-    tree::mark_saved(project, &git)
+    crate::tree::mark_saved(project, &git)
+}
+
+/// The tree with the series, all of it committed.
+pub fn tree(project: &Project) -> Result<Git> {
+    let dir = project.root.join("linux");
+    if !dir.exists() {
+        bail!("there is no linux/ to take the series from: make tree");
+    }
+    let git = Git::at(dir);
+    if !git.is_clean()? {
+        bail!("linux/ has changes that are in no commit: commit them first");
+    }
+    Ok(git)
 }
 
 fn write(project: &Project, files: &Files, different: &[PathBuf]) -> Result<()> {

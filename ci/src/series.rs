@@ -36,11 +36,15 @@ pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 /// The patches in order, without the cover letter.
 pub fn patch_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = numbered(dir)?;
-    files.retain(|path| !path.ends_with(COVER));
+    files.retain(|path| !is_cover(path));
     if files.is_empty() {
         bail!("{} has no patches: restore them with git", dir.display());
     }
     Ok(files)
+}
+
+pub fn is_cover(path: &Path) -> bool {
+    path.ends_with(COVER)
 }
 
 /// The files of the tree that the series changes or adds.
@@ -136,11 +140,12 @@ pub fn export(git: &Git) -> Result<Files> {
     let branch = git.capture(["symbolic-ref", "--short", "HEAD"]).with_context(|| {
         format!("{} is not on a branch: git switch to the one with the series", git.dir.display())
     })?;
-    let range = format!("{BASE}..{branch}");
     if git.series_length()? == 0 {
         bail!("{} has no commits on top of the tag base", git.dir.display());
     }
-    let mut files = mails(git, &range)?;
+    // The cover letter is the last author's, written with the last patch.
+    let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI", &branch])?;
+    let mut files = mails(git, &branch, last.lines(), &[])?;
     let copies = copies();
     let pattern = format!("{}*.{}", copies.from, copies.extension);
     let added = git.capture(["diff", "--name-only", "--diff-filter=A", BASE, &branch, "--", &pattern])?;
@@ -152,7 +157,14 @@ pub fn export(git: &Git) -> Result<Files> {
     Ok(files)
 }
 
-fn mails(git: &Git, range: &str) -> Result<Files> {
+/// The series as mails. `writer`: name, address and date of who writes the cover letter;
+/// `more`: options for git format-patch.
+pub fn mails<'a>(
+    git: &Git,
+    branch: &str,
+    writer: impl Iterator<Item = &'a str>,
+    more: &[&str],
+) -> Result<Files> {
     let out = tempfile::tempdir()?;
     let out_dir = out.path().to_string_lossy().into_owned();
     let mut cmd = git.cmd([
@@ -171,11 +183,9 @@ fn mails(git: &Git, range: &str) -> Result<Files> {
         "--no-ext-diff",
         "--find-renames",
         "--abbrev=12",
-        range,
     ]);
-    // The cover letter is the last author's, written with the last patch.
-    let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI", range])?;
-    for (name, value) in ["NAME", "EMAIL", "DATE"].iter().zip(last.lines()) {
+    cmd.args(more).arg(format!("{BASE}..{branch}"));
+    for (name, value) in ["NAME", "EMAIL", "DATE"].iter().zip(writer) {
         cmd.env(format!("GIT_COMMITTER_{name}"), value);
     }
     child::capture(&mut cmd)?;
@@ -236,7 +246,7 @@ fn stale_copy(project: &Project, files: &Files) -> Result<Option<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::ui::Ui;
 
@@ -245,7 +255,7 @@ mod tests {
                               Body.\n * not a shortlog (2):\n\nEnd.\n";
 
     /// A tree with two commits on its base, in a project's folder.
-    fn tree(root: &Path) -> Git {
+    pub fn tree(root: &Path) -> Git {
         let git = Git::at(root.join("linux"));
         fs::create_dir_all(git.dir.join("kernel/module")).unwrap();
         let commit = |file: &str, text: &str, message: &str| {

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `submit`: the series as mails, addressed and ready to be sent, in `build/submit/`.
+//! It sends nothing.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{bail, Context, Result};
+
+use crate::child;
+use crate::git::Git;
+use crate::patches;
+use crate::project::Project;
+use crate::series;
+
+/// Where the checks of the series note the commit that they have passed on. Its id
+/// stands for the messages, too, which are checked like the code.
+const CHECKED: &str = "build/series.checked";
+const DEST: &str = "build/submit";
+
+type Addresses = BTreeSet<String>;
+
+/// Whom a mail goes to: who decides on it, and who is told.
+#[derive(Clone, Default)]
+struct Recipients {
+    to: Addresses,
+    cc: Addresses,
+}
+
+struct Mail {
+    name: String,
+    text: String,
+    recipients: Recipients,
+}
+
+pub fn submit(project: &Project) -> Result<()> {
+    let git = patches::tree(project)?;
+    fail_unless_checked(project, &git)?;
+    let sender = sender(&project.root)?;
+    let mails = project.ui.step("write the mails", |_| write(&git, &sender, project.opts.signoff))?;
+    save(project, &mails)?;
+    for mail in &mails {
+        println!("{}: To {}, Cc {}", mail.name, mail.recipients.to.len(), mail.recipients.cc.len());
+    }
+    if !project.opts.signoff {
+        println!("without your Signed-off-by, which the kernel asks for: make submit SIGNOFF=1 adds it");
+    }
+    println!("nothing is sent. Read the mails, then:");
+    println!("    git send-email --confirm=always --to-cmd=true {DEST}/*.patch");
+    Ok(())
+}
+
+fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
+    let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
+    if passed.trim() != git.capture(["rev-parse", "HEAD"])? {
+        bail!("the checks of the series have not passed on what is in linux/: run make check-series first");
+    }
+    Ok(())
+}
+
+/// Name and address of the user, from git's configuration.
+fn sender(dir: &Path) -> Result<[String; 2]> {
+    let get = |name: &str| {
+        let value = child::capture(child::command("git").arg("-C").arg(dir).args(["config", name]));
+        let value = value.unwrap_or_default().trim().to_owned();
+        if value.is_empty() {
+            bail!("git does not know who sends the mails: git config --global {name} ...");
+        }
+        Ok(value)
+    };
+    Ok([get("user.name")?, get("user.email")?])
+}
+
+fn write(git: &Git, sender: &[String; 2], signoff: bool) -> Result<Vec<Mail>> {
+    let [name, address] = sender;
+    let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
+    let date = git.capture(["log", "-1", "--format=%aI"])?;
+    let from = format!("--from={name} <{address}>");
+    let options = if signoff { vec![from.as_str(), "--signoff"] } else { vec![from.as_str()] };
+    let files = series::mails(git, &branch, [name, address, date.as_str()].into_iter(), &options)?;
+
+    let mut mails = vec![];
+    let mut all = Recipients::default();
+    for (path, content) in files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let text = String::from_utf8(content).with_context(|| format!("{name} is not UTF-8"))?;
+        let recipients = match series::is_cover(&path) {
+            true => Recipients::default(),
+            false => recipients(git, &text)?,
+        };
+        all.to.extend(recipients.to.iter().cloned());
+        all.cc.extend(recipients.cc.iter().cloned());
+        mails.push(Mail { name, text, recipients });
+    }
+    all.cc.retain(|address| !all.to.contains(address));
+    for mail in &mut mails {
+        if series::is_cover(Path::new(&mail.name)) {
+            mail.recipients = all.clone();
+        }
+        mail.text = addressed(&mail.text, &mail.recipients)?;
+    }
+    Ok(mails)
+}
+
+/// What the tree's own script says of a patch.
+fn recipients(git: &Git, patch: &str) -> Result<Recipients> {
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, patch)?;
+    let ask = |roles: &[&str]| -> Result<Addresses> {
+        let mut cmd = child::command(git.dir.join("scripts/get_maintainer.pl"));
+        cmd.current_dir(&git.dir).args(["--no-git-fallback", "--norolestats"]).args(roles).arg(file.path());
+        Ok(child::capture(&mut cmd)?.lines().map(str::to_owned).collect())
+    };
+    let to = ask(&["--nor", "--nol"])?;
+    let mut cc = ask(&["--nom"])?;
+    cc.retain(|address| !to.contains(address));
+    if to.is_empty() {
+        bail!("scripts/get_maintainer.pl knows nobody for a patch: see MAINTAINERS in linux/");
+    }
+    Ok(Recipients { to, cc })
+}
+
+/// The mail with the recipients at the end of its header, as git format-patch writes them.
+fn addressed(mail: &str, recipients: &Recipients) -> Result<String> {
+    let (header, body) = mail.split_once("\n\n").context("a mail has no body")?;
+    let field = |name: &str, addresses: &Addresses| {
+        let list: Vec<_> = addresses.iter().map(String::as_str).collect();
+        if list.is_empty() {
+            String::new()
+        } else {
+            format!("\n{name}: {}", list.join(",\n "))
+        }
+    };
+    let to = field("To", &recipients.to);
+    let cc = field("Cc", &recipients.cc);
+    Ok(format!("{header}{to}{cc}\n\n{body}"))
+}
+
+/// Replaces the folder as a whole: no mail of an earlier series stays in it.
+fn save(project: &Project, mails: &[Mail]) -> Result<()> {
+    let dest: PathBuf = project.root.join(DEST);
+    let parent = dest.parent().context("no folder")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let part = tempfile::Builder::new().prefix(".part-").tempdir_in(parent)?;
+    for mail in mails {
+        fs::write(part.path().join(&mail.name), &mail.text)?;
+    }
+    if dest.exists() {
+        fs::remove_dir_all(&dest).with_context(|| format!("cannot remove {DEST}"))?;
+    }
+    fs::rename(part.path(), &dest).with_context(|| format!("cannot move {DEST} into place"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::series::tests::tree;
+
+    /// Stands in for the tree's: a maintainer for all, a reviewer of what is in Rust.
+    const GET_MAINTAINER: &str = r#"#!/bin/sh
+for last; do :; done
+case "$*" in
+*--nom*) grep -q 'pending.rs' "$last" && echo '"Rita Ö." <rita@example.org>'; echo list@example.org ;;
+*) echo 'Max <max@example.org>' ;;
+esac
+"#;
+
+    fn series_in(root: &Path) -> Git {
+        let git = tree(root);
+        let script = git.dir.join("scripts/get_maintainer.pl");
+        fs::create_dir_all(script.parent().unwrap()).unwrap();
+        fs::write(&script, GET_MAINTAINER).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        git
+    }
+
+    fn me() -> [String; 2] {
+        ["Eva Ångström".to_owned(), "eva@example.org".to_owned()]
+    }
+
+    #[test]
+    fn the_mails_apply_and_are_signed_off_on_demand() {
+        let root = tempfile::tempdir().unwrap();
+        let project = crate::project::for_test(root.path());
+        let git = series_in(root.path());
+        for signoff in [false, true] {
+            save(&project, &write(&git, &me(), signoff).unwrap()).unwrap();
+            let _ = fs::remove_dir_all(root.path().join("fresh"));
+            Git::at(root.path()).capture(["clone", "-q", "linux", "fresh"]).unwrap();
+            let fresh = Git::at(root.path().join("fresh"));
+            fresh.capture(["checkout", "-q", "-B", "series", "refs/tags/base"]).unwrap();
+            for patch in series::patch_files(&root.path().join(DEST)).unwrap() {
+                fresh.capture(["am", "--quiet", &patch.to_string_lossy()]).unwrap();
+            }
+            let log = "log --format=%an%n%s%n%T base..HEAD".split(' ');
+            assert_eq!(fresh.capture(log.clone()).unwrap(), git.capture(log).unwrap());
+            let messages = fresh.capture(["log", "--format=%b", "refs/tags/base..HEAD"]).unwrap();
+            let signed = messages.matches("Signed-off-by: Eva Ångström <eva@example.org>").count();
+            assert_eq!(signed, if signoff { 2 } else { 0 });
+        }
+    }
+
+    #[test]
+    fn each_mail_goes_to_whom_it_concerns_and_the_cover_letter_to_all() {
+        let root = tempfile::tempdir().unwrap();
+        let mails = write(&series_in(root.path()), &me(), false).unwrap();
+        let max = "\nTo: Max <max@example.org>\n";
+        let all = "Cc: \"Rita Ö.\" <rita@example.org>,\n list@example.org\n\n";
+        let list = "Cc: list@example.org\n\n";
+        assert_eq!(mails.len(), 3);
+        for (mail, cc) in mails.iter().zip([all, all, list]) {
+            assert!(mail.text.contains(&format!("{max}{cc}")), "{}", mail.text);
+            assert!(mail.text.contains("<eva@example.org>"), "{}", mail.text);
+        }
+    }
+
+    #[test]
+    fn what_has_not_been_checked_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let project = crate::project::for_test(root.path());
+        let git = tree(root.path());
+        let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();
+        assert!(refused().contains("run make check-series first"));
+        fs::create_dir(root.path().join("build")).unwrap();
+        fs::write(root.path().join(CHECKED), git.capture(["rev-parse", "HEAD"]).unwrap()).unwrap();
+        fail_unless_checked(&project, &git).unwrap();
+        git.capture(["commit", "-q", "--amend", "-m", "another message"]).unwrap();
+        assert!(refused().contains("run make check-series first"));
+    }
+}
