@@ -14,9 +14,8 @@ use crate::patches;
 use crate::project::Project;
 use crate::series;
 
-/// Where the checks of the series note the commit that they have passed on. Its id
-/// stands for the messages, too, which are checked like the code.
-const CHECKED: &str = "build/series.checked";
+/// The commit that all tests have passed on. Its id stands for the messages, too.
+const TESTED: &str = "build/series.tested";
 const DEST: &str = "build/submit";
 
 type Addresses = BTreeSet<String>;
@@ -36,7 +35,7 @@ struct Mail {
 
 pub fn submit(project: &Project) -> Result<()> {
     let git = patches::tree(project)?;
-    fail_unless_checked(project, &git)?;
+    fail_unless_tested(project, &git)?;
     let sender = sender(&project.root)?;
     let mails = project.ui.step("write the mails", |_| write(&git, &sender, project.opts.signoff))?;
     save(project, &mails)?;
@@ -51,10 +50,20 @@ pub fn submit(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
-    let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
+/// Notes that all tests have passed on the series as it is.
+pub fn mark_tested(project: &Project) -> Result<()> {
+    // The patches are not those of the user's own tree.
+    if project.opts.kdir.is_some() {
+        return Ok(());
+    }
+    let head = Git::at(project.root.join("linux")).capture(["rev-parse", "HEAD"])?;
+    fs::write(project.root.join(TESTED), head).with_context(|| format!("cannot write {TESTED}"))
+}
+
+fn fail_unless_tested(project: &Project, git: &Git) -> Result<()> {
+    let passed = fs::read_to_string(project.root.join(TESTED)).unwrap_or_default();
     if passed.trim() != git.capture(["rev-parse", "HEAD"])? {
-        bail!("the checks of the series have not passed on what is in linux/: run make check-series first");
+        bail!("the tests have not passed on what is in linux/: run make test first");
     }
     Ok(())
 }
@@ -218,16 +227,16 @@ esac
     }
 
     #[test]
-    fn what_has_not_been_checked_is_refused() {
+    fn what_has_not_been_tested_is_refused() {
         let root = tempfile::tempdir().unwrap();
         let project = crate::project::for_test(root.path());
         let git = tree(root.path());
-        let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();
-        assert!(refused().contains("run make check-series first"));
+        let refused = || fail_unless_tested(&project, &git).unwrap_err().to_string();
+        assert!(refused().contains("run make test first"));
         fs::create_dir(root.path().join("build")).unwrap();
-        fs::write(root.path().join(CHECKED), git.capture(["rev-parse", "HEAD"]).unwrap()).unwrap();
-        fail_unless_checked(&project, &git).unwrap();
+        fs::write(root.path().join(TESTED), git.capture(["rev-parse", "HEAD"]).unwrap()).unwrap();
+        fail_unless_tested(&project, &git).unwrap();
         git.capture(["commit", "-q", "--amend", "-m", "another message"]).unwrap();
-        assert!(refused().contains("run make check-series first"));
+        assert!(refused().contains("run make test first"));
     }
 }

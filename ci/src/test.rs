@@ -10,7 +10,7 @@ use crate::kselftest::{self, Tally};
 use crate::matrix::Arch;
 use crate::project::Project;
 use crate::tree::Tree;
-use crate::{architectures, build, demo, patches, tree};
+use crate::{architectures, build, demo, patches, submit, tree};
 
 /// A run of cargo test.
 struct CargoTest {
@@ -60,7 +60,7 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     println!("{} passed, {} failed{skipped}", tally.passed, tally.failed);
     match (outcome, tally) {
         (Err(error), _) => Err(error),
-        (Ok(()), Tally { failed: 0, passed: 1.., .. }) => Ok(()),
+        (Ok(()), Tally { failed: 0, passed: 1.., .. }) => submit::mark_tested(project),
         _ => bail!("not everything passed"),
     }
 }
