@@ -15,7 +15,7 @@ use anyhow::{anyhow, Context, Result};
 use nix::sys::signal::{killpg, Signal};
 use nix::unistd::Pid;
 
-use crate::deps;
+use crate::{deps, variables};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -50,21 +50,10 @@ pub fn fail_if_interrupted() -> Result<()> {
 /// A command free of what `make` and `cargo run` left in the environment for us.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut cmd = Command::new(program);
-    for name in [
-        "MAKEFLAGS",
-        "MFLAGS",
-        "MAKELEVEL",
-        "MAKEOVERRIDES",
-        "V",
-        "ARCH",
-        "KDIR",
-        "KERNEL",
-        "DEBUG",
-        "ROOT",
-        "ROUNDS",
-        "SIGNOFF",
-        "LD_LIBRARY_PATH",
-    ] {
+    for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "LD_LIBRARY_PATH"] {
+        cmd.env_remove(name);
+    }
+    for name in variables() {
         cmd.env_remove(name);
     }
     // Messages are read by this program, too.

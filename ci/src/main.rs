@@ -32,8 +32,10 @@ mod trial;
 mod ui;
 mod vng;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::Result;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
@@ -132,6 +134,15 @@ enum Verb {
     Help,
 }
 
+/// The variables of make that are options.
+fn variables() -> &'static [OsString] {
+    static NAMES: LazyLock<Vec<OsString>> = LazyLock::new(|| {
+        let command = Cli::command();
+        command.get_arguments().filter_map(|a| a.get_env()).map(OsString::from).collect()
+    });
+    &NAMES
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -177,5 +188,14 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Signals => trial::signals(&project, &tools, &tree),
         Verb::Shell => shell::run(&project, &tools, &tree),
         _ => architectures::build(&project, &tools, &tree),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_variable_is_known() {
+        let names = super::variables();
+        assert!(["ARCH", "KDIR", "SEED", "V"].iter().all(|name| names.iter().any(|n| n == name)));
     }
 }
