@@ -181,6 +181,12 @@ mod tests {
     }
 
     #[test]
+    fn a_debug_option_is_no_bug() {
+        assert_eq!(judge("[ 9.1] only in CONFIG_DYNAMIC_DEBUG builds\n", "x").what, "never booted");
+        assert_eq!(judge("[ 9.1] BUG kmalloc-8 (Tainted: G): Redzone\n", "x").what, "bug");
+    }
+
+    #[test]
     fn what_a_program_prints_is_no_splat() {
         assert_eq!(message("WARNING: from a program"), None);
         assert_eq!(message("[    1.234567] [ T12] WARNING: x"), Some("[ T12] WARNING: x"));
