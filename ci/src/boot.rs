@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::child::{self, End};
-use crate::judge::{self, Verdict, DONE, KILLED, UP};
+use crate::judge::{self, Verdict, DONE, ENDED, KILLED, UP};
 use crate::project::Project;
 use crate::ui::Step;
 
@@ -44,11 +44,13 @@ pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> 
         Some(watch.deadline)
     })?;
     written?;
-    if matches!(end, End::TimedOut) {
-        let text = format!("\n{KILLED}{}: see above for where it was\n", watch.phase);
-        step.write(&text)?;
-        log += &text;
-    }
+    let text = match end {
+        End::TimedOut => format!("\n{KILLED}{}: see above for where it was\n", watch.phase),
+        End::Exited(status) if status.success() => format!("\n{ENDED}\n"),
+        End::Exited(status) => format!("\nci: the machine has ended badly: {status}\n"),
+    };
+    step.write(&text)?;
+    log += &text;
     let verdict = judge::judge(&log, guest);
     Ok(Boot { verdict, log, took: watch.up.unwrap_or(watch.start.elapsed()) })
 }

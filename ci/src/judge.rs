@@ -11,6 +11,8 @@ pub const UP: &str = "ci: the guest is up";
 pub const DONE: &str = "ci: the guest is done, exit code ";
 pub const PROGRESS: &str = "ci: progress: ";
 pub const KILLED: &str = "ci: killed, time limit of the ";
+/// Not every console shows what the kernel says when it powers off (s390x).
+pub const ENDED: &str = "ci: the machine has ended by itself";
 /// The verdict on a guest that came to its end and was not content.
 pub const FAILED: &str = "failed";
 /// The kernel's last words, when it powers off or restarts (QEMU ends on both).
@@ -59,11 +61,13 @@ impl Verdict {
 /// A crash outranks a hang, a hang outranks a failure.
 pub fn judge(log: &str, guest: &str) -> Verdict {
     let messages: Vec<&str> = log.lines().filter_map(message).collect();
-    let last = log.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default();
+    let said = |line: &&str| !line.trim().is_empty() && !line.starts_with("ci: ");
+    let last = log.lines().rfind(said).unwrap_or_default();
     let killed = log.lines().find_map(|l| l.strip_prefix(KILLED));
     let phase = |text: &str| text.split(':').next().unwrap_or_default().to_owned();
     let done = messages.iter().find_map(|m| m.strip_prefix(DONE));
-    let powered_off = messages.iter().any(|m| POWER.iter().any(|p| m.starts_with(p)));
+    let ended = log.lines().any(|l| l.starts_with(ENDED));
+    let powered_off = ended || messages.iter().any(|m| POWER.iter().any(|p| m.starts_with(p)));
 
     if let Some(splat) = splat(&messages, guest) {
         return splat;
@@ -178,6 +182,14 @@ mod tests {
         assert_eq!(oops("0000000000007e57", 1), "never booted");
         assert_eq!(oops("0000000000007e58", 1), "oops");
         assert_eq!(oops("0000000000007e57", 2), "oops");
+    }
+
+    #[test]
+    fn a_machine_that_ends_by_itself_is_off() {
+        let log = format!("[ 0.1] {UP}\n[ 0.2] {DONE}0\n");
+        assert_eq!(judge(&log, "x").what, "truncated");
+        assert_eq!(judge(&format!("{log}{ENDED}\n"), "x").what, "clean");
+        assert_eq!(judge(&format!("[ 0.1] {UP}\n{ENDED}\n"), "x").what, "no end marker");
     }
 
     #[test]
