@@ -53,11 +53,13 @@ pub mod code {
 
     codes! {
         EINTR = 4, "Interrupted system call.";
+        ENOEXEC = 8, "Exec format error.";
         ENOMEM = 12, "Out of memory.";
         EBUSY = 16, "Device or resource busy.";
         EEXIST = 17, "File exists.";
         ENODEV = 19, "No such device.";
         EINVAL = 22, "Invalid argument.";
+        ETIMEDOUT = 110, "Connection timed out.";
         EINPROGRESS = 115, "Operation now in progress.";
         ERESTARTSYS = 512, "Restart the system call.";
     }

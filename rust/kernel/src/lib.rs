@@ -3,7 +3,7 @@
 //! Stands in for the kernel's own crate `kernel`, so that kernel source is tested in user space
 //! without a change.
 //!
-//! Offered is what `kernel/module/pending.rs` uses, under the same names and with the same
+//! Offered is what the Rust files of `kernel/module/` use, under the same names and with the same
 //! contracts, but checked: a use after free, an operation that may sleep where the kernel must
 //! not, a leak or a warning ends the test. [`machine::explore`] runs a test on a fresh kernel, and
 //! what is beside the kernel's own interface ([`machine`], [`memory`], [`modules`], [`task`]) is
@@ -16,14 +16,19 @@ pub mod backend;
 pub mod bindings;
 mod bug;
 pub mod error;
+pub mod fmt;
 pub mod list;
 pub mod machine;
 pub mod memory;
 pub mod modules;
 pub mod prelude;
+pub mod seq_file;
 pub mod str;
 pub mod sync;
 pub mod task;
+pub mod time;
+pub mod tracepoint;
+pub mod transmute;
 pub mod types;
 
 #[doc(hidden)]
@@ -39,5 +44,9 @@ pub mod ffi {
     pub type c_int = i32;
     /// `unsigned int`
     pub type c_uint = u32;
+    /// `long`
+    pub type c_long = isize;
+    /// `unsigned long`
+    pub type c_ulong = usize;
     pub use core::ffi::c_void;
 }

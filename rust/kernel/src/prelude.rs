@@ -3,13 +3,15 @@
 //! What kernel code has at hand.
 
 pub use crate::{
+    current,
     error::{code::*, Error, Result},
     memory::GFP_KERNEL,
     str::CStrExt as _,
+    transmute::Zeroable,
     try_pin_init,
 };
 pub use core::{ffi::CStr, pin::Pin};
-pub use kernel_macros::export;
+pub use kernel_macros::{export, Zeroable};
 pub use pinned_init::{pin_data, PinInit};
 
 /// An initializer that can fail with an [`Error`].

@@ -26,11 +26,23 @@ struct State {
     asleep: bool,
     woken: bool,
     signal: bool,
+    late: bool,
     wake_ups: usize,
 }
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Task>>> = RefCell::default();
+}
+
+/// The number of a task.
+pub type Pid = i32;
+
+/// The task that runs, as kernel code names it.
+#[macro_export]
+macro_rules! current {
+    () => {
+        $crate::task::current()
+    };
 }
 
 /// The task that runs.
@@ -64,6 +76,14 @@ impl<T> Spawned<T> {
         self.task.wake.notify_one();
     }
 
+    /// Lets the time be up that the task is ready to wait.
+    pub fn expire(&self) {
+        let mut state = self.task.state.lock().unwrap();
+        state.late = true;
+        state.woken = true;
+        self.task.wake.notify_one();
+    }
+
     /// Waits until the task sleeps. Its thread must not be able to end without.
     pub fn wait_until_asleep(&self) {
         while !self.task.state.lock().unwrap().asleep {
@@ -83,6 +103,11 @@ impl<T> Spawned<T> {
 }
 
 impl Task {
+    /// The number of the task; all have the same, for nothing may depend on it.
+    pub fn pid(&self) -> Pid {
+        1
+    }
+
     /// Sleeps until it is woken or gets a signal.
     pub(crate) fn sleep(&self) {
         assert_eq!(self.locks.load(Relaxed), 0, "sleeps with a lock held");
@@ -105,6 +130,10 @@ impl Task {
 
     pub(crate) fn has_signal(&self) -> bool {
         self.state.lock().unwrap().signal
+    }
+
+    pub(crate) fn is_late(&self) -> bool {
+        self.state.lock().unwrap().late
     }
 
     pub(crate) fn might_sleep(&self) {

@@ -63,6 +63,8 @@
 //! * Undefined behaviour in the sense of the compiler, other than by what it leads to here.
 //! * Larger casts in all interleavings, and bugs that need more preemptions than the bound.
 
+#[rustfmt::skip]
+pub mod image;
 pub mod loader;
 #[rustfmt::skip]
 pub mod pending;

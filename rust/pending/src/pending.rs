@@ -7,7 +7,12 @@
 //! allocated for the module until its outcome is visible to all, that is, until the module is live,
 //! or off the module list and freed. Any other load of that name that comes in the meantime is a
 //! duplicate: it *joins* the pending load, sleeps until its owner has finished, and returns what
-//! follows from the outcome.
+//! follows from the outcome. A load of another name, that needs what the module exports, waits for
+//! it as well, but comes to an end of its own.
+//!
+//! A claim can be *provisional*, by a name that was only looked up in an image that is not copied or
+//! checked yet. Its duplicates wait as for any other. If the image turns out to be a bad one, or to
+//! bear another name, the name is passed on to one of the duplicates, which has its turn.
 //!
 //! An owner is pending before its module reaches the module list and until after the last change of
 //! its module's state. So a look into the list of pending loads first and into the module list
@@ -22,7 +27,9 @@ use kernel::{
     error::to_result,
     ffi::{
         c_char,
-        c_int, //
+        c_int,
+        c_long,
+        c_ulong, //
     },
     list::{
         impl_list_arc_safe,
@@ -32,14 +39,25 @@ use kernel::{
         ListLinks, //
     },
     prelude::*,
+    seq_file::SeqFile,
+    seq_print,
     str::CString,
     sync::{
         global_lock,
         rcu,
         Arc,
         Completion,
+        GlobalGuard,
+        GlobalLockedBy,
         SetOnce, //
     },
+    task::Pid,
+    time::{
+        Instant,
+        Jiffies,
+        Monotonic, //
+    },
+    tracepoint::declare_trace,
     types::ForeignOwnable,
     warn_on, //
 };
@@ -55,6 +73,8 @@ global_lock! {
 struct PendingLoad {
     /// The name of the module.
     name: CString,
+    /// What changes while it is pending.
+    record: GlobalLockedBy<Record, PENDING>,
     /// What the owner's load ended with, set before [`Self::finished`] is completed.
     outcome: SetOnce<Result>,
     /// Completed when the owner has finished; what its duplicates sleep on.
@@ -63,6 +83,18 @@ struct PendingLoad {
     /// Links of [`PENDING`].
     #[pin]
     links: ListLinks,
+}
+
+#[derive(Clone, Copy)]
+struct Record {
+    /// The task that loads the module, or none if one of the duplicates is about to.
+    owner: Option<Pid>,
+    /// Since when the name is taken.
+    since: Instant<Monotonic>,
+    /// Whether the image of the owner was seen to bear the name, all of it checked.
+    confirmed: bool,
+    /// How many duplicates wait.
+    duplicates: u32,
 }
 
 impl_list_arc_safe! {
@@ -82,10 +114,16 @@ enum Claim {
 }
 
 impl PendingLoad {
-    fn new(name: &CStr) -> Result<ListArc<Self>> {
+    fn new(name: &CStr, confirmed: bool) -> Result<ListArc<Self>> {
         ListArc::pin_init(
             try_pin_init!(Self {
                 name: CString::try_from(name)?,
+                record: GlobalLockedBy::new(Record {
+                    owner: Some(current!().pid()),
+                    since: Instant::now(),
+                    confirmed,
+                    duplicates: 0,
+                }),
                 outcome: SetOnce::new(),
                 finished <- Completion::new(),
                 links <- ListLinks::new(),
@@ -94,24 +132,25 @@ impl PendingLoad {
         )
     }
 
-    /// Makes the caller the owner of `name`, or a duplicate of the load that is.
+    /// Makes the caller the owner of `name`, or a duplicate of the load that is. The claim is
+    /// provisional unless `confirmed`.
     ///
     /// # Errors
     ///
     /// * [`EEXIST`] if the module is live.
     /// * [`EBUSY`] if the module is being removed.
     /// * [`ENOMEM`] if there is no memory for an entry.
-    fn claim(name: &CStr) -> Result<Claim> {
+    fn claim(name: &CStr, confirmed: bool) -> Result<Claim> {
         // A duplicate costs no memory.
-        let running = Self::look_up(&PENDING.lock(), name)?;
+        let running = Self::join(&mut PENDING.lock(), name)?;
         if let Some(load) = running {
             return Ok(Claim::Joined(load));
         }
 
         // The lock is not held while memory is reclaimed. The name can be taken meanwhile.
-        let load = Self::new(name)?;
+        let load = Self::new(name, confirmed)?;
         let mut pending = PENDING.lock();
-        let running = Self::look_up(&pending, name)?;
+        let running = Self::join(&mut pending, name)?;
         if let Some(load) = running {
             return Ok(Claim::Joined(load));
         }
@@ -121,51 +160,127 @@ impl PendingLoad {
         Ok(Claim::Owned(owned))
     }
 
-    /// Finds the pending load of `name`.
+    /// Finds the pending load of `name`, which gets a duplicate by this.
     ///
     /// Without one, fails like [`check_module_list`]. The order counts: an owner's module is on the
     /// module list in states that say nothing about how its load ends.
-    fn look_up(pending: &List<Self>, name: &CStr) -> Result<Option<Arc<Self>>> {
-        if let Some(load) = pending.iter().find(|load| *load.name == *name) {
-            return Ok(Some(load.into()));
+    fn join(pending: &mut GlobalGuard<PENDING>, name: &CStr) -> Result<Option<Arc<Self>>> {
+        let running = Self::find(pending, name);
+        match &running {
+            Some(load) => load.record.as_mut(pending).duplicates += 1,
+            None => check_module_list(name)?,
         }
+        Ok(running)
+    }
 
-        check_module_list(name)?;
-        Ok(None)
+    fn find(pending: &List<Self>, name: &CStr) -> Option<Arc<Self>> {
+        let load = pending.iter().find(|load| *load.name == *name)?;
+        Some(load.into())
+    }
+
+    fn find_confirmed(pending: &GlobalGuard<PENDING>, name: &CStr) -> Option<Arc<Self>> {
+        Self::find(pending, name).filter(|load| load.record.as_ref(pending).confirmed)
+    }
+
+    /// Makes a provisional claim one of `name`, which the owner has found in its image. Returns
+    /// false if that is another name than was claimed.
+    fn confirm(&self, name: &CStr) -> bool {
+        let same = *self.name == *name;
+        if same {
+            self.record.as_mut(&mut PENDING.lock()).confirmed = true;
+        }
+        same
     }
 
     /// Sleeps, interruptibly, until the owner has finished, then says what this means for a
-    /// duplicate.
+    /// duplicate. Returns success to the one that the name is passed on to, its owner from then on.
     ///
     /// # Errors
     ///
     /// * [`ERESTARTSYS`] if a signal arrived first.
     /// * [`EEXIST`] if the owner has loaded the module.
     /// * [`EBUSY`] if it has failed to.
-    fn wait(&self) -> Error {
+    fn wait(&self) -> Result {
         if let Err(interrupted) = self.finished.wait_for_completion_interruptible() {
-            return interrupted;
+            self.leave();
+            return Err(interrupted);
         }
 
         match self.outcome.copy() {
-            Some(Ok(())) => EEXIST,
-            _ => EBUSY,
+            Some(Ok(())) => Err(EEXIST),
+            Some(Err(_)) => Err(EBUSY),
+            None => {
+                self.inherit();
+                Ok(())
+            }
         }
     }
 
-    /// Ends the registration of the owner and wakes its duplicates, and nobody else.
+    /// Ends the wait of a duplicate that was interrupted.
+    fn leave(&self) {
+        let mut pending = PENDING.lock();
+        let record = self.record.as_mut(&mut pending);
+        record.duplicates -= 1;
+        if record.owner.is_none() && record.duplicates == 0 {
+            // The name was passed on to nobody else.
+            drop(self.remove(&mut pending));
+        }
+    }
+
+    /// Makes a duplicate the owner.
+    fn inherit(&self) {
+        let mut pending = PENDING.lock();
+        let record = self.record.as_mut(&mut pending);
+        record.owner = Some(current!().pid());
+        record.duplicates -= 1;
+    }
+
+    /// Sleeps, interruptibly, until the load of `name` has ended, if one is pending. Returns how
+    /// much of `timeout` is left.
     ///
-    /// A claim that comes after this one's removal from the list is not a duplicate: hence removal
-    /// comes before the wake-up, which a duplicate may answer by a new request.
-    fn finish(&self, outcome: Result) {
+    /// A load that is not confirmed has no module yet, there is nothing to wait for.
+    ///
+    /// # Errors
+    ///
+    /// * [`ERESTARTSYS`] if a signal arrived first.
+    /// * [`ETIMEDOUT`] if the time was up first.
+    fn wait_for(name: &CStr, timeout: Jiffies) -> Result<Jiffies> {
+        let running = Self::find_confirmed(&PENDING.lock(), name);
+
+        running.map_or(Ok(timeout), |load| {
+            load.finished
+                .wait_for_completion_interruptible_timeout(timeout)
+        })
+    }
+
+    /// Ends the ownership. Returns what there was to know of it.
+    ///
+    /// A load that was never confirmed says nothing about its duplicates: their images may be good
+    /// ones of that name. It passes the name on to one of them, if there are any.
+    ///
+    /// Any other wakes all that wait for it, and nobody else. A claim that comes after its removal
+    /// from the list is not a duplicate: hence removal comes before the wake-up, which a duplicate
+    /// may answer by a new request.
+    fn finish(&self, outcome: Result) -> Record {
+        let mut pending = PENDING.lock();
+        let record = self.record.as_mut(&mut pending);
+        if !record.confirmed && record.duplicates > 0 {
+            record.owner = None;
+            self.finished.complete();
+            return *record;
+        }
+
+        let record = *record;
         self.outcome.populate(outcome);
-        drop(self.remove());
+        drop(self.remove(&mut pending));
+        drop(pending);
+
         self.finished.complete_all();
+        record
     }
 
     /// Takes the load off the list of pending ones.
-    fn remove(&self) -> Option<ListArc<Self>> {
-        let mut pending = PENDING.lock();
+    fn remove(&self, pending: &mut List<Self>) -> Option<ListArc<Self>> {
         let mut cursor = pending.cursor_front();
 
         while let Some(load) = cursor.peek_next() {
@@ -175,6 +290,24 @@ impl PendingLoad {
             cursor.move_next();
         }
         None
+    }
+}
+
+/// Shows the pending loads, a line each.
+fn show(file: &SeqFile) {
+    seq_print!(file, "name owner duplicates age_ms\n");
+
+    let pending = PENDING.lock();
+    for load in pending.iter() {
+        let record = load.record.as_ref(&pending);
+        seq_print!(
+            file,
+            "{} {} {} {}\n",
+            &*load.name,
+            record.owner.unwrap_or(0),
+            record.duplicates,
+            record.since.elapsed().as_millis(),
+        );
     }
 }
 
@@ -225,6 +358,9 @@ pub unsafe extern "C" fn mod_pending_init() -> c_int {
 
 /// Claims a module's name.
 ///
+/// The claim is provisional unless `confirmed`, which says that the image was checked, and bears
+/// this name.
+///
 /// Returns, and stores in `load`:
 ///
 /// * 0 if the caller owns the name: an entry to pass to [`mod_pending_finish`].
@@ -243,43 +379,105 @@ pub unsafe extern "C" fn mod_pending_init() -> c_int {
 #[export]
 pub unsafe extern "C" fn mod_pending_claim(
     name: *const c_char,
+    confirmed: bool,
     load: *mut *mut bindings::mod_pending,
 ) -> c_int {
     // SAFETY: By the requirements of this function.
     let name = unsafe { CStr::from_char_ptr(name) };
 
-    let (claimed, ret) = match PendingLoad::claim(name) {
-        Ok(Claim::Owned(owned)) => (owned, 0),
-        Ok(Claim::Joined(joined)) => (joined, EINPROGRESS.to_errno()),
-        Err(err) => return err.to_errno(),
+    let (claimed, ret) = match PendingLoad::claim(name, confirmed) {
+        Ok(Claim::Owned(owned)) => (Some(owned), 0),
+        Ok(Claim::Joined(joined)) => (Some(joined), EINPROGRESS.to_errno()),
+        Err(err) => (None, err.to_errno()),
     };
 
-    // SAFETY: By the requirements of this function.
-    unsafe { load.write(claimed.into_foreign().cast()) };
+    if let Some(claimed) = claimed {
+        // SAFETY: By the requirements of this function.
+        unsafe { load.write(claimed.into_foreign().cast()) };
+    }
+    // SAFETY: `name` is a string.
+    unsafe { module_claim(name.as_char_ptr(), ret) };
     ret
 }
 
-/// Sleeps until the load that was joined has finished, and drops the reference to it.
+/// Says under which name the load goes on that owns one, now that its image is checked.
+///
+/// Returns true if it is the name that was claimed: the claim is not provisional any more.
+///
+/// Context: process context. Takes and releases the lock of the list of pending loads.
+///
+/// # Safety
+///
+/// * `load` must be owned by the caller.
+/// * `name` must point at a nul-terminated string, valid for reads during the call.
+#[export]
+pub unsafe extern "C" fn mod_pending_confirm(
+    load: *mut bindings::mod_pending,
+    name: *const c_char,
+) -> bool {
+    // SAFETY: By the requirements of this function. The reference is that of the caller.
+    let load = unsafe { Arc::<PendingLoad>::borrow(load.cast()) };
+    // SAFETY: By the requirements of this function.
+    let name = unsafe { CStr::from_char_ptr(name) };
+
+    load.confirm(name)
+}
+
+/// Sleeps until the load that was joined has finished.
 ///
 /// Returns `-EEXIST` if that load succeeded, `-EBUSY` if it failed, `-ERESTARTSYS` if a signal
-/// arrived first.
+/// arrived first; or 0 if the caller owns the name now, provisionally.
 ///
 /// Context: process context, no locks held. Sleeps.
 ///
 /// # Safety
 ///
 /// `load` must come from a call of [`mod_pending_claim`] that returned `-EINPROGRESS`, and must not
-/// be used any more after this.
+/// be used any more after this, unless it returns 0.
 #[export]
 pub unsafe extern "C" fn mod_pending_wait(load: *mut bindings::mod_pending) -> c_int {
     // SAFETY: By the requirements of this function, `load` was made by `into_foreign()` and its
     // reference is given back here.
     let load = unsafe { Arc::<PendingLoad>::from_foreign(load.cast()) };
 
-    load.wait().to_errno()
+    let start = Instant::<Monotonic>::now();
+    let waited = load.wait();
+    let ret = waited.map_or_else(Error::to_errno, |()| 0);
+    // SAFETY: The name is a string.
+    unsafe { module_wait(load.name.as_char_ptr(), ret, start.elapsed().as_nanos()) };
+
+    if waited.is_ok() {
+        // The caller keeps its reference, as an owner has one.
+        let _ = load.into_foreign();
+    }
+    ret
 }
 
-/// Ends the ownership of a name, and wakes those that wait for this load.
+/// Sleeps until the load of a module has ended, if one is pending, for at most `timeout` jiffies.
+///
+/// Returns how much of `timeout` is left, which is at least 1; 0 if the time was up first;
+/// `-ERESTARTSYS` if a signal arrived first.
+///
+/// Context: process context, no locks held. Sleeps.
+///
+/// # Safety
+///
+/// `name` must point at a nul-terminated string, valid for reads during the call.
+#[export]
+pub unsafe extern "C" fn mod_pending_wait_for(name: *const c_char, timeout: c_ulong) -> c_long {
+    // SAFETY: By the requirements of this function.
+    let name = unsafe { CStr::from_char_ptr(name) };
+
+    match PendingLoad::wait_for(name, timeout) {
+        // It is not more than the C side gave, in a `long`.
+        Ok(left) => left as c_long,
+        Err(ETIMEDOUT) => 0,
+        Err(err) => err.to_errno() as c_long,
+    }
+}
+
+/// Ends the ownership of a name, and wakes those that wait for this load; or one of them, to be the
+/// next owner, if the claim is still provisional.
 ///
 /// `ret` is what the load returns: 0 if the module is live, else a negative error number, with the
 /// module off the module list and freed.
@@ -288,15 +486,48 @@ pub unsafe extern "C" fn mod_pending_wait(load: *mut bindings::mod_pending) -> c
 ///
 /// # Safety
 ///
-/// `load` must come from a call of [`mod_pending_claim`] that returned 0, and must not be used any
-/// more after this.
+/// `load` must be owned by the caller, from a call of [`mod_pending_claim`] or [`mod_pending_wait`]
+/// that returned 0, and must not be used any more after this.
 #[export]
 pub unsafe extern "C" fn mod_pending_finish(load: *mut bindings::mod_pending, ret: c_int) {
     // SAFETY: By the requirements of this function, `load` was made by `into_foreign()` and its
     // reference is given back here.
     let load = unsafe { Arc::<PendingLoad>::from_foreign(load.cast()) };
 
-    load.finish(to_result(ret));
+    let record = load.finish(to_result(ret));
+    let age = record.since.elapsed().as_nanos();
+    // SAFETY: The name is a string.
+    unsafe { module_finish(load.name.as_char_ptr(), ret, record.duplicates, age) };
+}
+
+/// Shows the pending loads in a file, a line each.
+///
+/// Context: process context. Takes and releases the lock of the list of pending loads.
+///
+/// # Safety
+///
+/// `file` must point at a valid `struct seq_file` that nothing else accesses during the call.
+#[export]
+pub unsafe extern "C" fn mod_pending_show(file: *mut bindings::seq_file) {
+    // SAFETY: By the requirements of this function.
+    show(unsafe { SeqFile::from_raw(file) });
+}
+
+declare_trace! {
+    /// # Safety
+    ///
+    /// `name` must point at a nul-terminated string.
+    unsafe fn module_claim(name: *const c_char, ret: c_int);
+
+    /// # Safety
+    ///
+    /// `name` must point at a nul-terminated string.
+    unsafe fn module_wait(name: *const c_char, ret: c_int, waited: i64);
+
+    /// # Safety
+    ///
+    /// `name` must point at a nul-terminated string.
+    unsafe fn module_finish(name: *const c_char, ret: c_int, duplicates: u32, age: i64);
 }
 
 #[cfg(CONFIG_MODULE_MERGE_LOADS_KUNIT_TEST)]
@@ -382,28 +613,28 @@ mod tests {
     }
 
     fn own(name: &CStr) -> Result<Arc<PendingLoad>> {
-        match PendingLoad::claim(name)? {
+        match PendingLoad::claim(name, true)? {
             Claim::Owned(load) => Ok(load),
             Claim::Joined(_) => Err(EBUSY),
         }
     }
 
     fn join(name: &CStr) -> Result<Arc<PendingLoad>> {
-        match PendingLoad::claim(name)? {
+        match PendingLoad::claim(name, true)? {
             Claim::Joined(load) => Ok(load),
             Claim::Owned(_) => Err(ENOENT),
         }
     }
 
     /// What a duplicate gets. The load must have finished.
-    fn outcome(load: Arc<PendingLoad>) -> Result<Error> {
+    fn outcome(load: Arc<PendingLoad>) -> Result<Result> {
         let results = Results::new()?;
         results.spawn(move || load.wait())?;
         results.take(1)?.pop().ok_or(EINVAL)
     }
 
     /// Makes `count` tasks join the load of `name` and wait for it.
-    fn duplicates(name: &'static CStr, count: usize) -> Result<Arc<Results<Error>>> {
+    fn duplicates(name: &'static CStr, count: usize) -> Result<Arc<Results<Result>>> {
         let joined = Results::new()?;
         let outcomes = Results::new()?;
         for _ in 0..count {
@@ -413,7 +644,7 @@ mod tests {
                     joined.push(());
                     load.wait()
                 }
-                Err(not_pending) => not_pending,
+                Err(not_pending) => Err(not_pending),
             })?;
         }
         joined.take(count)?;
@@ -442,7 +673,7 @@ mod tests {
         let owner = own(NAME)?;
         let duplicate = join(NAME)?;
         owner.finish(Ok(()));
-        assert_eq!(outcome(duplicate)?, EEXIST);
+        assert_eq!(outcome(duplicate)?, Err(EEXIST));
         assert!(is_last(owner));
         Ok(())
     }
@@ -453,7 +684,7 @@ mod tests {
             let owner = own(NAME)?;
             let duplicate = join(NAME)?;
             owner.finish(Err(error));
-            assert_eq!(outcome(duplicate)?, EBUSY);
+            assert_eq!(outcome(duplicate)?, Err(EBUSY));
             assert!(is_last(owner));
         }
         Ok(())
@@ -470,8 +701,8 @@ mod tests {
         assert!(!Arc::ptr_eq(&late, &next));
         succeeded.finish(Ok(()));
 
-        assert_eq!(outcome(late)?, EBUSY);
-        assert_eq!(outcome(next)?, EEXIST);
+        assert_eq!(outcome(late)?, Err(EBUSY));
+        assert_eq!(outcome(next)?, Err(EEXIST));
         assert!(is_last(failed));
         assert!(is_last(succeeded));
         Ok(())
@@ -490,14 +721,14 @@ mod tests {
         assert!(Arc::ptr_eq(&duplicate, &owner));
 
         owner.finish(Ok(()));
-        assert_eq!(outcome(duplicate)?, EEXIST);
+        assert_eq!(outcome(duplicate)?, Err(EEXIST));
         assert!(is_last(owner));
         Ok(())
     }
 
     #[test]
     fn all_that_sleep_get_the_outcome() -> Result {
-        for (result, expected) in [(Ok(()), EEXIST), (Err(ENODEV), EBUSY)] {
+        for (result, expected) in [(Ok(()), Err(EEXIST)), (Err(ENODEV), Err(EBUSY))] {
             let owner = own(NAME)?;
             let outcomes = duplicates(NAME, TASKS)?;
             owner.finish(result);
@@ -515,11 +746,146 @@ mod tests {
         let of_other = duplicates(OTHER, TASKS / 2)?;
 
         other.finish(Err(ENODEV));
-        assert!(of_other.take(TASKS / 2)?.iter().all(|got| *got == EBUSY));
+        assert!(of_other
+            .take(TASKS / 2)?
+            .iter()
+            .all(|got| *got == Err(EBUSY)));
         assert!(outcomes.all.lock().is_empty());
 
         owner.finish(Ok(()));
-        assert!(outcomes.take(TASKS / 2)?.iter().all(|got| *got == EEXIST));
+        assert!(outcomes
+            .take(TASKS / 2)?
+            .iter()
+            .all(|got| *got == Err(EEXIST)));
+        Ok(())
+    }
+
+    /// What a task gets that waits for the load of `name` by itself, as one that depends on it.
+    fn wait_for(name: &'static CStr, timeout: Jiffies) -> Result<Result<Jiffies>> {
+        let results = Results::new()?;
+        results.spawn(move || PendingLoad::wait_for(name, timeout))?;
+        results.take(1)?.pop().ok_or(EINVAL)
+    }
+
+    #[test]
+    fn nobody_waits_for_name_that_is_free() -> Result {
+        assert_eq!(wait_for(NAME, 0)?, Ok(0));
+        assert_eq!(wait_for(NAME, 10)?, Ok(10));
+
+        let owner = own(OTHER)?;
+        assert_eq!(wait_for(NAME, 0)?, Ok(0));
+        owner.finish(Ok(()));
+        Ok(())
+    }
+
+    #[test]
+    fn dependent_load_waits_as_long_as_it_wants() -> Result {
+        let owner = own(NAME)?;
+        assert_eq!(wait_for(NAME, 1)?, Err(ETIMEDOUT));
+        owner.finish(Err(ENODEV));
+        assert!(is_last(owner));
+        Ok(())
+    }
+
+    #[test]
+    fn dependent_load_is_woken_by_owner() -> Result {
+        let owner = own(NAME)?;
+        let left = Results::new()?;
+        let timeout = msecs_to_jiffies(PATIENCE);
+        for _ in 0..TASKS {
+            left.spawn(move || PendingLoad::wait_for(NAME, timeout))?;
+        }
+        owner.finish(Ok(()));
+        for result in left.take(TASKS)? {
+            assert!((1..=timeout).contains(&result?));
+        }
+        Ok(())
+    }
+
+    /// Owns `name` before there is a checked image of it.
+    fn own_provisionally(name: &CStr) -> Result<Arc<PendingLoad>> {
+        match PendingLoad::claim(name, false)? {
+            Claim::Owned(load) => Ok(load),
+            Claim::Joined(_) => Err(EBUSY),
+        }
+    }
+
+    #[test]
+    fn provisional_owner_is_confirmed_by_same_name_only() -> Result {
+        let owner = own_provisionally(NAME)?;
+        assert!(!owner.confirm(OTHER));
+        assert!(owner.confirm(NAME));
+        let duplicate = join(NAME)?;
+        owner.finish(Err(ENODEV));
+        assert_eq!(outcome(duplicate)?, Err(EBUSY));
+        assert!(is_last(owner));
+        Ok(())
+    }
+
+    #[test]
+    fn provisional_owner_without_duplicates_leaves_nothing() -> Result {
+        let owner = own_provisionally(NAME)?;
+        owner.finish(Err(ENOEXEC));
+        assert!(is_last(owner));
+        let next = own(NAME)?;
+        next.finish(Err(ENODEV));
+        Ok(())
+    }
+
+    #[test]
+    fn name_is_passed_on_to_one_duplicate_after_the_other() -> Result {
+        let first = own_provisionally(NAME)?;
+        let [second, third] = [join(NAME)?, join(NAME)?];
+
+        first.finish(Err(ENOEXEC));
+        assert!(Arc::ptr_eq(&join(NAME)?, &first));
+        assert_eq!(outcome(second.clone())?, Ok(()));
+        second.finish(Err(ENOEXEC));
+        assert_eq!(outcome(third.clone())?, Ok(()));
+        assert!(third.confirm(NAME));
+
+        let duplicate = join(NAME)?;
+        third.finish(Ok(()));
+        assert_eq!(outcome(duplicate)?, Err(EEXIST));
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_depends_on_provisional_owner() -> Result {
+        let owner = own_provisionally(NAME)?;
+        assert_eq!(wait_for(NAME, 1)?, Ok(1));
+        assert!(owner.confirm(NAME));
+        assert_eq!(wait_for(NAME, 1)?, Err(ETIMEDOUT));
+        owner.finish(Ok(()));
+        Ok(())
+    }
+
+    /// A load whose image is a bad one, until its turn comes as the last.
+    fn pass_on() -> Result {
+        match PendingLoad::claim(NAME, false)? {
+            Claim::Owned(load) => load.finish(Err(ENOEXEC)),
+            Claim::Joined(load) => {
+                load.wait()?;
+                load.finish(Err(ENOEXEC))
+            }
+        };
+        Ok(())
+    }
+
+    #[test]
+    fn all_have_their_turn() -> Result {
+        for _ in 0..ROUNDS {
+            let turns = Results::new()?;
+            for _ in 0..TASKS {
+                turns.spawn(pass_on)?;
+            }
+            for turn in turns.take(TASKS)? {
+                turn?;
+            }
+            let last = own(NAME)?;
+            last.finish(Err(ENODEV));
+            assert!(is_last(last));
+        }
         Ok(())
     }
 
@@ -528,7 +894,7 @@ mod tests {
         for _ in 0..ROUNDS {
             let claims = Results::new()?;
             for _ in 0..TASKS {
-                claims.spawn(|| PendingLoad::claim(NAME))?;
+                claims.spawn(|| PendingLoad::claim(NAME, true))?;
             }
 
             let mut owners = 0;
@@ -547,7 +913,7 @@ mod tests {
     fn fail_to_load(owners: &Atomic<i32>) -> Result<usize> {
         let mut loads = 0;
         for _ in 0..ROUNDS {
-            match PendingLoad::claim(NAME)? {
+            match PendingLoad::claim(NAME, true)? {
                 Claim::Owned(load) => {
                     let others = owners.fetch_add(1, Relaxed);
                     owners.fetch_sub(1, Relaxed);
@@ -558,7 +924,7 @@ mod tests {
                     loads += 1;
                 }
                 Claim::Joined(load) => {
-                    if load.wait() != EBUSY {
+                    if load.wait() != Err(EBUSY) {
                         return Err(EINVAL);
                     }
                 }

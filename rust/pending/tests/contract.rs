@@ -13,8 +13,8 @@ use kernel::{
 };
 use pending::loader::{
     claim,
-    errno::{EBUSY, EEXIST, ENODEV, ENOMEM, ERESTARTSYS},
-    explore, join, load, own, unload, Claim,
+    errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS},
+    explore, join, load, load_image, own, own_provisionally, shown, unload, wait_for, Claim,
 };
 
 const NAME: &CStr = c"module";
@@ -210,5 +210,116 @@ fn only_the_waiters_of_a_load_are_woken_and_each_once() {
         one.finish(0);
         assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (1, 1));
         assert_eq!((of_one.join(), of_other.join()), (EEXIST, EBUSY));
+    });
+}
+
+#[test]
+fn a_bad_image_passes_its_name_on_to_each_duplicate_in_turn() {
+    explore(|| {
+        let bad = own_provisionally(NAME);
+        let duplicates = [(); 3].map(|()| {
+            let waiter = join(NAME);
+            let task = task::spawn(move || waiter.wait_for_turn());
+            task.wait_until_asleep();
+            task
+        });
+        bad.finish(ENOEXEC);
+        let [second, third, fourth] = duplicates;
+        second.join().expect("it has waited longest").finish(ENOEXEC);
+        let third = third.join().expect("it is next");
+        assert!(third.confirm(NAME));
+        third.finish(ENODEV);
+        assert_eq!(fourth.join().unwrap_err(), EBUSY);
+        own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn a_bad_image_alone_leaves_its_name_free() {
+    explore(|| {
+        own_provisionally(NAME).finish(ENOEXEC);
+        assert_eq!(memory::in_use(), 0);
+        own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn an_image_is_loaded_under_the_name_that_it_has() {
+    explore(|| {
+        let other = c"other";
+        assert_eq!(load_image(NAME, Ok(other), || ENODEV), ENODEV);
+        assert_eq!(load_image(NAME, Err(ENOEXEC), || 0), ENOEXEC);
+        assert_eq!(load_image(NAME, Ok(NAME), || 0), 0);
+        assert_eq!(load_image(NAME, Err(ENOEXEC), || 0), EEXIST);
+        assert_eq!(load_image(other, Ok(NAME), || 0), EEXIST);
+    });
+}
+
+#[test]
+fn without_memory_for_a_provisional_claim_the_checked_image_decides() {
+    explore(|| {
+        memory::limit(0);
+        assert_eq!(load_image(NAME, Err(ENOEXEC), || 0), ENOEXEC);
+        assert_eq!(load_image(NAME, Ok(NAME), || 0), ENOMEM);
+    });
+}
+
+/// A load that depends on another one and sleeps.
+fn dependent(name: &'static CStr) -> Spawned<isize> {
+    let task = task::spawn(move || wait_for(name, 9));
+    task.wait_until_asleep();
+    task
+}
+
+#[test]
+fn a_dependent_load_sleeps_until_the_other_has_ended() {
+    explore(|| {
+        for outcome in [0, ENODEV] {
+            let owner = own(NAME);
+            let others = [dependent(NAME), dependent(NAME)];
+            owner.finish(outcome);
+            assert_eq!(others.map(Spawned::join), [9; 2]);
+        }
+    });
+}
+
+#[test]
+fn a_dependent_load_has_nothing_to_wait_for() {
+    explore(|| {
+        assert_eq!(wait_for(NAME, 9), 9);
+        let unchecked = own_provisionally(NAME);
+        assert_eq!(wait_for(NAME, 9), 9);
+        unchecked.finish(ENOEXEC);
+    });
+}
+
+#[test]
+fn a_dependent_load_is_late_or_interrupted() {
+    explore(|| {
+        let owner = own(NAME);
+        let late = dependent(NAME);
+        late.expire();
+        assert_eq!(late.join(), 0);
+        let interrupted = dependent(NAME);
+        interrupted.signal();
+        assert_eq!(interrupted.join(), ERESTARTSYS as isize);
+        owner.finish(0);
+    });
+}
+
+#[test]
+fn pending_loads_are_shown() {
+    explore(|| {
+        assert!(shown().is_empty());
+        let [one, other] = [own(NAME), own_provisionally(c"other\n")];
+        let [killed, sleeps] = [sleeper(NAME), sleeper(NAME)];
+        assert_eq!(shown(), ["module 1 2 0", "other\\n 1 0 0"]);
+        killed.signal();
+        killed.join();
+        assert_eq!(shown(), ["module 1 1 0", "other\\n 1 0 0"]);
+        one.finish(0);
+        other.finish(ENOEXEC);
+        assert_eq!(sleeps.join(), EEXIST);
+        assert!(shown().is_empty());
     });
 }

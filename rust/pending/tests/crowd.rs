@@ -18,8 +18,8 @@ use kernel::{
     task::{self, Spawned},
 };
 use pending::loader::{
-    bring_up, claim,
-    errno::{EBUSY, EEXIST, ENODEV, ERESTARTSYS},
+    bring_up, claim, claim_provisionally,
+    errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ERESTARTSYS},
     explore, unload, Claim, Owner, Waiter,
 };
 
@@ -43,15 +43,36 @@ impl Log {
         entry(&mut self.0.lock().unwrap())
     }
 
+    /// A request whose image was checked.
     fn request(&self, name: &'static CStr, ret: i32) {
-        match claim(name) {
-            Claim::Owned(owner) => self.load(owner, name, ret),
-            Claim::Joined(waiter) => self.wait(waiter, name),
-            Claim::Refused(error) => assert!([EEXIST, EBUSY].contains(&error), "{error}"),
+        let owner = self.turn(claim(name), name);
+        self.load(owner, name, ret);
+    }
+
+    /// A request with an image that only seems to bear the name.
+    fn request_unchecked(&self, name: &'static CStr, ret: i32) {
+        let owner = self.turn(claim_provisionally(name), name);
+        match ret {
+            ENOEXEC => drop(owner.map(|owner| owner.finish(ENOEXEC))),
+            _ => self.load(owner, name, ret),
         }
     }
 
-    fn load(&self, owner: Owner, name: &'static CStr, ret: i32) {
+    /// The ownership that a claim comes to, at once or later.
+    fn turn(&self, claim: Claim, name: &CStr) -> Option<Owner> {
+        match claim {
+            Claim::Owned(owner) => Some(owner),
+            Claim::Joined(waiter) => self.wait(waiter, name),
+            Claim::Refused(error) => {
+                assert!([EEXIST, EBUSY].contains(&error), "{error}");
+                None
+            }
+        }
+    }
+
+    fn load(&self, owner: Option<Owner>, name: &'static CStr, ret: i32) {
+        let Some(owner) = owner else { return };
+        assert!(owner.confirm(name));
         let other = self.write(|log| log.owners.insert(name, owner.id()));
         assert_eq!(other, None, "{name:?} has two owners");
         let module = bring_up(name, || ret);
@@ -63,13 +84,16 @@ impl Log {
         owner.finish(ret);
     }
 
-    fn wait(&self, waiter: Waiter, name: &CStr) {
+    fn wait(&self, waiter: Waiter, name: &CStr) -> Option<Owner> {
         let id = waiter.id();
-        let result = waiter.wait();
+        let result = match waiter.wait_for_turn() {
+            Ok(owner) => return Some(owner),
+            Err(result) => result,
+        };
         let outcome = self.write(|log| log.outcomes.get(&id).copied());
         match (result, outcome) {
-            (ERESTARTSYS, _) => {}
-            (EEXIST, Some((of, 0))) | (EBUSY, Some((of, ENODEV))) if of == name => {}
+            (ERESTARTSYS, _) => None,
+            (EEXIST, Some((of, 0))) | (EBUSY, Some((of, ENODEV))) if of == name => None,
             _ => panic!("{name:?} got {result} from a load that ended with {outcome:?}"),
         }
     }
@@ -92,10 +116,13 @@ fn everything_at_once() {
             task::spawn(move || {
                 for round in number..number + ROUNDS {
                     let name = NAMES[round % NAMES.len()];
-                    match round % 4 {
+                    match (number + round) % 7 {
                         0 => log.remove(name),
                         1 => log.request(name, 0),
-                        _ => log.request(name, ENODEV),
+                        2 => log.request_unchecked(name, 0),
+                        3 => log.request(name, ENODEV),
+                        4 => log.request_unchecked(name, ENODEV),
+                        _ => log.request_unchecked(name, ENOEXEC),
                     }
                 }
             })

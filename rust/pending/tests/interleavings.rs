@@ -22,8 +22,8 @@ use kernel::{
 };
 use pending::loader::{
     bring_up, claim,
-    errno::{EBUSY, EEXIST, ENODEV, ENOMEM, ERESTARTSYS},
-    explore, join, load, own, unload, Claim,
+    errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS},
+    explore, join, load, load_image, own, own_provisionally, unload, wait_for, Claim, Owner,
 };
 
 const NAME: &CStr = c"module";
@@ -273,5 +273,121 @@ fn memory_runs_out_for_one_of_two() {
         let results = sorted([runs.load(NAME, 0), other.join()]);
         let expected = [[EEXIST, 0], [ENOMEM, 0], [ENOMEM, ENOMEM]];
         assert!(expected.contains(&results), "{results:?}");
+    });
+}
+
+/// A duplicate of a load that may pass its name on.
+fn next(name: &CStr) -> Spawned<Result<Owner, i32>> {
+    let waiter = join(name);
+    task::spawn(move || waiter.wait_for_turn())
+}
+
+#[test]
+fn a_bad_image_makes_no_good_one_fail() {
+    explore(|| {
+        let runs = Runs::default();
+        let good = runs.clone();
+        let bad = task::spawn(|| load_image(NAME, Err(ENOEXEC), || 0));
+        let good = task::spawn(move || load_image(NAME, Ok(NAME), || good.init(0)));
+        let own = load_image(NAME, Ok(NAME), || runs.init(0));
+        assert_eq!(sorted([own, good.join(), 0]), [EEXIST, 0, 0]);
+        assert!([ENOEXEC, EEXIST].contains(&bad.join()));
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+#[test]
+fn bad_images_have_their_turns() {
+    explore(|| {
+        let bad = [(); 2].map(|()| task::spawn(|| load_image(NAME, Err(ENOEXEC), || 0)));
+        assert_eq!(load_image(NAME, Err(ENOEXEC), || 0), ENOEXEC);
+        assert_eq!(bad.map(Spawned::join), [ENOEXEC; 2]);
+        own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn an_image_has_another_name_than_it_seemed_to_have() {
+    explore(|| {
+        let other = task::spawn(|| load_image(OTHER, Ok(NAME), || ENODEV));
+        let own = load_image(NAME, Ok(OTHER), || ENODEV);
+        let results = [own, other.join()];
+        assert!(results.iter().all(|result| [ENODEV, EBUSY].contains(result)), "{results:?}");
+        assert!(results.contains(&ENODEV));
+    });
+}
+
+#[test]
+fn the_last_duplicate_is_killed_while_a_name_is_passed_on() {
+    explore(|| {
+        let bad = own_provisionally(NAME);
+        let killed = next(NAME);
+        killed.signal();
+        bad.finish(ENOEXEC);
+        match killed.join() {
+            Ok(owner) => owner.finish(ENOEXEC),
+            Err(error) => assert_eq!(error, ERESTARTSYS),
+        }
+        own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn one_of_two_duplicates_is_killed_while_a_name_is_passed_on() {
+    explore(|| {
+        let bad = own_provisionally(NAME);
+        let [killed, other] = [next(NAME), next(NAME)];
+        killed.signal();
+        bad.finish(ENOEXEC);
+        match killed.join() {
+            Ok(owner) => owner.finish(ENOEXEC),
+            Err(error) => assert_eq!(error, ERESTARTSYS),
+        }
+        other.join().expect("nobody else is left").finish(ENOEXEC);
+        own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn a_request_comes_while_a_name_is_passed_on() {
+    explore(|| {
+        let runs = Runs::default();
+        let good = runs.clone();
+        let bad = own_provisionally(NAME);
+        let turn = next(NAME);
+        let late = task::spawn(move || load_image(NAME, Ok(NAME), || good.init(ENODEV)));
+        bad.finish(ENOEXEC);
+        match turn.join() {
+            Ok(owner) => owner.finish(ENOEXEC),
+            Err(error) => assert_eq!(error, EBUSY, "the late one had a good image"),
+        }
+        assert_eq!(late.join(), ENODEV);
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+#[test]
+fn a_dependent_load_takes_nobodys_turn() {
+    explore(|| {
+        let bad = own_provisionally(NAME);
+        let turn = next(NAME);
+        let dependent = task::spawn(|| wait_for(NAME, 9));
+        bad.finish(ENOEXEC);
+        let owner = turn.join().expect("the one before it had a bad image");
+        assert!(owner.confirm(NAME));
+        owner.finish(0);
+        assert_eq!(dependent.join(), 9);
+    });
+}
+
+#[test]
+fn a_dependent_load_is_woken_or_leaves() {
+    explore(|| {
+        let owner = own(NAME);
+        let [woken, killed] = [(); 2].map(|()| task::spawn(|| wait_for(NAME, 9)));
+        killed.signal();
+        owner.finish(ENODEV);
+        assert_eq!(woken.join(), 9);
+        assert!([9, ERESTARTSYS as isize].contains(&killed.join()));
     });
 }

@@ -13,8 +13,8 @@ use kernel::{
     task::{self, Spawned},
 };
 use pending::loader::{
-    claim,
-    errno::{EBUSY, EEXIST, ENODEV, ENOMEM, ERESTARTSYS},
+    claim, claim_provisionally,
+    errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS},
     explore, Claim, Owner,
 };
 use proptest::prelude::*;
@@ -25,7 +25,10 @@ const NAMES: [&CStr; 3] = [c"a", c"b", c"ab"];
 #[derive(Clone, Debug)]
 enum Step {
     Request(usize),
+    RequestUnchecked(usize),
     RequestWithoutMemory(usize),
+    Check(usize),
+    Refuse(usize),
     Finish(usize, i32),
     Kill(usize, usize),
     StartRemoval(usize),
@@ -36,6 +39,9 @@ fn step() -> impl Strategy<Value = Step> {
     let name = 0..NAMES.len();
     prop_oneof![
         4 => name.clone().prop_map(Step::Request),
+        4 => name.clone().prop_map(Step::RequestUnchecked),
+        1 => name.clone().prop_map(Step::Check),
+        2 => name.clone().prop_map(Step::Refuse),
         1 => name.clone().prop_map(Step::RequestWithoutMemory),
         2 => (name.clone(), prop_oneof![Just(0), Just(ENODEV), Just(EEXIST)])
             .prop_map(|(name, ret)| Step::Finish(name, ret)),
@@ -45,29 +51,73 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What there is of a name.
+/// What there is of a name. An owner whose image is not checked is unchecked.
 enum Name {
     Free,
-    Pending(Owner, Vec<Spawned<i32>>),
+    Unchecked(Owner, Waiters),
+    Pending(Owner, Waiters),
     Live(Module),
     Going(Module),
 }
 
+/// In the order in which they sleep.
+type Waiters = Vec<Spawned<Result<Owner, i32>>>;
+
 impl Name {
-    fn request(self, name: &CStr, has_memory: bool) -> Self {
-        memory::limit(if has_memory { usize::MAX } else { 0 });
+    fn request(self, name: &CStr, claim: impl Fn(&CStr) -> Claim) -> Self {
         match (self, claim(name)) {
-            (Self::Free, Claim::Owned(owner)) if has_memory => Self::Pending(owner, Vec::new()),
-            (Self::Free, Claim::Refused(ENOMEM)) if !has_memory => Self::Free,
-            (Self::Pending(owner, mut waiters), Claim::Joined(waiter)) => {
-                assert_eq!(waiter.id(), owner.id());
-                waiters.push(task::spawn(move || waiter.wait()));
+            (Self::Unchecked(owner, waiters), claim) => {
+                let waiters = join(&owner, waiters, claim);
+                Self::Unchecked(owner, waiters)
+            }
+            (Self::Pending(owner, waiters), claim) => {
+                let waiters = join(&owner, waiters, claim);
                 Self::Pending(owner, waiters)
             }
+            (Self::Free, Claim::Owned(owner)) => Self::Pending(owner, Vec::new()),
             (Self::Live(module), Claim::Refused(EEXIST)) => Self::Live(module),
             (Self::Going(module), Claim::Refused(EBUSY)) => Self::Going(module),
             (_, claim) => panic!("{name:?}: {claim:?}"),
         }
+    }
+
+    fn request_unchecked(self, name: &CStr) -> Self {
+        let was_free = matches!(self, Self::Free);
+        match self.request(name, claim_provisionally) {
+            Self::Pending(owner, waiters) if was_free => Self::Unchecked(owner, waiters),
+            name => name,
+        }
+    }
+
+    fn request_without_memory(self, name: &CStr) -> Self {
+        memory::limit(0);
+        let after = match self {
+            Self::Free => {
+                assert!(matches!(claim(name), Claim::Refused(ENOMEM)));
+                Self::Free
+            }
+            taken => taken.request(name, claim),
+        };
+        memory::limit(usize::MAX);
+        after
+    }
+
+    /// The image of the owner is a good one.
+    fn check(self, name: &CStr) -> Self {
+        let Self::Unchecked(owner, waiters) = self else { return self };
+        assert!(owner.confirm(name));
+        Self::Pending(owner, waiters)
+    }
+
+    /// The image of the owner is a bad one.
+    fn refuse(self) -> Self {
+        let Self::Unchecked(owner, mut waiters) = self else { return self };
+        owner.finish(ENOEXEC);
+        if waiters.is_empty() {
+            return Self::Free;
+        }
+        let next = waiters.remove(0).join().expect("it has waited longest");
+        Self::Unchecked(next, waiters)
     }
 
     fn finish(self, name: &CStr, ret: i32) -> Self {
@@ -75,17 +125,18 @@ impl Name {
         let live = (ret == 0).then(|| Module::add(name, LIVE));
         owner.finish(ret);
         for waiter in waiters {
-            assert_eq!(waiter.join(), if ret == 0 { EEXIST } else { EBUSY });
+            let expected = if ret == 0 { EEXIST } else { EBUSY };
+            assert_eq!(waiter.join().unwrap_err(), expected);
         }
         live.map_or(Self::Free, Self::Live)
     }
 
     fn kill(mut self, which: usize) -> Self {
-        if let Self::Pending(_, waiters) = &mut self {
+        if let Self::Pending(_, waiters) | Self::Unchecked(_, waiters) = &mut self {
             if which < waiters.len() {
                 let killed = waiters.remove(which);
                 killed.signal();
-                assert_eq!(killed.join(), ERESTARTSYS);
+                assert_eq!(killed.join().unwrap_err(), ERESTARTSYS);
             }
         }
         self
@@ -105,8 +156,11 @@ impl Name {
 
     fn apply(self, step: &Step) -> Self {
         match *step {
-            Step::Request(name) => self.request(NAMES[name], true),
-            Step::RequestWithoutMemory(name) => self.request(NAMES[name], false),
+            Step::Request(name) => self.request(NAMES[name], claim),
+            Step::RequestUnchecked(name) => self.request_unchecked(NAMES[name]),
+            Step::RequestWithoutMemory(name) => self.request_without_memory(NAMES[name]),
+            Step::Check(name) => self.check(NAMES[name]),
+            Step::Refuse(_) => self.refuse(),
             Step::Finish(name, ret) => self.finish(NAMES[name], ret),
             Step::Kill(_, which) => self.kill(which),
             Step::StartRemoval(_) => self.start_removal(),
@@ -115,11 +169,24 @@ impl Name {
     }
 }
 
+/// Another duplicate, which sleeps.
+fn join(owner: &Owner, mut waiters: Waiters, claim: Claim) -> Waiters {
+    let Claim::Joined(waiter) = claim else { panic!("not a duplicate: {claim:?}") };
+    assert_eq!(waiter.id(), owner.id());
+    let task = task::spawn(move || waiter.wait_for_turn());
+    task.wait_until_asleep();
+    waiters.push(task);
+    waiters
+}
+
 impl Step {
     fn name(&self) -> usize {
         match *self {
             Self::Request(name)
+            | Self::RequestUnchecked(name)
             | Self::RequestWithoutMemory(name)
+            | Self::Check(name)
+            | Self::Refuse(name)
             | Self::Finish(name, _)
             | Self::Kill(name, _)
             | Self::StartRemoval(name)
@@ -134,11 +201,11 @@ fn run(steps: &[Step]) {
         let name = &mut names[step.name()];
         *name = std::mem::replace(name, Name::Free).apply(step);
 
-        let pending = names.iter().filter(|name| matches!(name, Name::Pending(..))).count();
-        assert_eq!(memory::in_use() > 0, pending > 0, "after {step:?}");
+        let pending = |name: &Name| matches!(name, Name::Unchecked(..) | Name::Pending(..));
+        assert_eq!(memory::in_use() > 0, names.iter().any(pending), "after {step:?}");
     }
     for (name, text) in names.into_iter().zip(NAMES) {
-        name.finish(text, ENODEV);
+        name.check(text).finish(text, ENODEV);
     }
 }
 

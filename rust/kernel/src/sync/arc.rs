@@ -3,6 +3,7 @@
 //! A reference count that notices a reference which it does not know.
 
 use std::{
+    marker::PhantomData,
     mem::{ManuallyDrop, MaybeUninit},
     ops::Deref,
     ptr::{self, NonNull},
@@ -60,7 +61,7 @@ impl<T> Arc<T> {
 
     /// A reference that is not counted.
     pub fn as_arc_borrow(&self) -> ArcBorrow<'_, T> {
-        ArcBorrow { arc: self }
+        ArcBorrow { arc: ManuallyDrop::new(Self { object: self.object }), of: PhantomData }
     }
 
     fn object(&self) -> &Object<T> {
@@ -111,7 +112,14 @@ impl<T> Deref for Arc<T> {
     }
 }
 
-impl<T> ForeignOwnable for Arc<T> {
+impl<T: 'static> ForeignOwnable for Arc<T> {
+    type Borrowed<'a> = ArcBorrow<'a, T>;
+
+    unsafe fn borrow<'a>(ptr: *mut c_void) -> ArcBorrow<'a, T> {
+        // SAFETY: By the requirements of this function, which keep the reference alive.
+        ArcBorrow { arc: ManuallyDrop::new(unsafe { Self::from_foreign(ptr) }), of: PhantomData }
+    }
+
     fn into_foreign(self) -> *mut c_void {
         ManuallyDrop::new(self).object.as_ptr().cast()
     }
@@ -123,19 +131,20 @@ impl<T> ForeignOwnable for Arc<T> {
 
 /// A reference that is not counted.
 pub struct ArcBorrow<'a, T> {
-    arc: &'a Arc<T>,
+    arc: ManuallyDrop<Arc<T>>,
+    of: PhantomData<&'a Arc<T>>,
 }
 
 impl<T> Deref for ArcBorrow<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.arc
+        &self.arc
     }
 }
 
 impl<T> From<ArcBorrow<'_, T>> for Arc<T> {
     fn from(borrow: ArcBorrow<'_, T>) -> Self {
-        borrow.arc.clone()
+        Arc::clone(&borrow.arc)
     }
 }
