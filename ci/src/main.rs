@@ -122,7 +122,7 @@ enum Verb {
     Signals,
     /// the series on other base kernels: git am and build
     Bases,
-    /// break pending.rs on purpose, each bug in turn: a test must notice it
+    /// break pending.rs and image.rs on purpose, each bug in turn: a test must notice it
     Mutants,
     /// the mails of the series, addressed, in build/submit/; sends nothing
     Submit,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `mutants`: bugs put into pending.rs on purpose, those of `rust/mutants/` and those
-//! that cargo-mutants makes. The tests must notice each of them.
+//! `mutants`: bugs put into pending.rs and image.rs on purpose, those of `rust/mutants/`
+//! and those that cargo-mutants makes. The tests must notice each of them.
 //!
 //! Only a copy of `rust/` is ever broken, `build/mutants/tree/rust`.
 

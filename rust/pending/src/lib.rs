@@ -1,18 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `kernel/module/pending.rs` of the series, unchanged, over the stand-in `kernel` crate.
+//! `kernel/module/pending.rs` and `kernel/module/image.rs` of the series, unchanged, over the
+//! stand-in `kernel` crate.
 //!
 //! # What is shown
 //!
-//! In every run of every test:
+//! Of `pending.rs`, in every run of every test:
 //!
 //! * a name has one owner at a time, and init runs once for each owner;
 //! * a duplicate gets the outcome of the load that it joined, never that of a later one;
 //! * nobody sleeps after the load that they joined has ended, and nobody is woken by another load;
 //! * a signal ends the sleep of its task, and changes nothing for the owner or another duplicate;
+//! * an owner whose claim is provisional, with an image that is a bad one or bears another name,
+//!   passes the name on to one duplicate, the one that has slept longest, and to the next after
+//!   that; the first with a good image loads it, and its outcome is that of the others;
+//! * a name that is passed on to nobody else, because the last duplicate was killed, is free;
+//! * a load that depends on another one sleeps until that has ended, its time is up or a signal
+//!   arrives; it does not wait for a provisional owner, and takes nobody's turn;
+//! * the pending loads are shown with the number of those that wait, which those that were killed
+//!   are not part of;
 //! * nobody sleeps or allocates with the lock held or inside of an RCU read side, and no module is
 //!   looked at after it may have been freed;
 //! * no entry is used after it was freed, and no entry, reference or warning is left at the end.
+//!
+//! Of `image.rs`: `struct module` is found where it is, if there is exactly one, in an ELF file of
+//! up to 512 sections; all else is refused. No more than 46 KiB are read, whatever the image says.
 //!
 //! # How, and within which bounds
 //!
@@ -21,6 +33,7 @@
 //! | Test | Command | Explores | Bounds |
 //! |---|---|---|---|
 //! | `contract` | `cargo test -p pending` | the contract, row by row | one order of steps each |
+//! | `images` | the same | random images, good and damaged, against a reader that has all of it at hand | `PROPTEST_CASES` (256) of up to 80 sections, 3 bytes damaged; 64 bits |
 //! | `sequences` | the same | random sequences over several names, against a model | `PROPTEST_CASES` (256) of up to 59 steps, 3 names |
 //! | `interleavings` | `cargo test -p pending --features loom` | small casts, all interleavings | up to 3 tasks, `LOOM_MAX_PREEMPTIONS` (4) |
 //! | `crowd` | `cargo test --release -p pending --features shuttle` | a large cast, random schedules | 12 tasks, 3 names, 3 steps each, `SHUTTLE_SCHEDULES` (1000) |
@@ -30,7 +43,8 @@
 //! are and how long they take is written above each model. A random schedule that fails is printed,
 //! and happens again with it in `SHUTTLE_REPLAY`.
 //!
-//! `contract` runs under loom and shuttle, too, and `interleavings` under shuttle.
+//! `contract` runs under loom and shuttle, too, and `interleavings` and `crowd` on std and under
+//! shuttle. `sequences` and `images` have one order of steps, and run on std only.
 //!
 //! All of them run once more with std under the address sanitizer, in `make test`:
 //!
@@ -45,21 +59,24 @@
 //!
 //! # How far the tests can be trusted
 //!
-//! `make mutants`, at the top of the project, breaks the file on purpose and demands that a test
+//! `make mutants`, at the top of the project, breaks the files on purpose and demands that a test
 //! notices. `mutants/` has bugs as concurrency invites them, one patch each; the verb's table says
 //! which backend noticed which. cargo-mutants makes the others. It changes no order of steps, so
 //! the tests on std must do for these.
 //!
 //! # What is not shown
 //!
-//! * The order of memory accesses. The file has no atomics of its own: its order comes from the
+//! * The order of memory accesses. `pending.rs` has no atomics of its own: its order comes from the
 //!   lock, the completion, the outcome's `SetOnce` and the reference counts. Loom looks at those of
 //!   the stand-in, not at the kernel's.
 //! * What the kernel's `Arc`, `List`, `Completion`, `SetOnce`, `Mutex` and RCU do. The stand-in has
-//!   their contracts, and checks that the file keeps its part; the real ones run in the tests that
+//!   their contracts, and checks that the files keep their part; the real ones run in the tests that
 //!   boot a kernel.
 //! * The C code that calls the interface. [`loader`] is written after it, step by step, by hand.
-//!   Two of the bugs in `mutants/` are of this side.
+//!   Some of the bugs in `mutants/` are of this side.
+//! * Time, which stands still here: how old a load is, how much is left of a wait, the tracepoints.
+//!   A wait ends late when the test says so.
+//! * An image that changes while it is read, and images of 32 bits.
 //! * Undefined behaviour in the sense of the compiler, other than by what it leads to here.
 //! * Larger casts in all interleavings, and bugs that need more preemptions than the bound.
 

@@ -11,6 +11,7 @@ use pending::image::mod_image_find_module;
 use proptest::prelude::*;
 
 const THIS_MODULE: &[u8] = b".gnu.linkonce.this_module\0";
+const NAMES: &[u8] = b"\0.text\0.gnu.linkonce.this_module\0.shstrtab\0";
 const HEADER: usize = 64;
 const SECTION: usize = 64;
 const MOST_SECTIONS: usize = 512;
@@ -36,15 +37,14 @@ fn section() -> impl Strategy<Value = Section> {
 
 /// Writes an image as a linker does: the headers of the sections come last.
 fn image(sections: &[Section]) -> Vec<u8> {
-    let names = b"\0.text\0.gnu.linkonce.this_module\0.shstrtab\0";
-    let table = HEADER + names.len();
+    let table = HEADER + NAMES.len();
     let mut image = vec![0; HEADER];
     image[..4].copy_from_slice(b"\x7fELF");
     image[40..48].copy_from_slice(&(table as u64).to_le_bytes());
     image[58..60].copy_from_slice(&(SECTION as u16).to_le_bytes());
     image[60..62].copy_from_slice(&(sections.len() as u16 + 1).to_le_bytes());
-    image.extend(names);
-    image.extend(header(7, HEADER, names.len()));
+    image.extend(NAMES);
+    image.extend(header(7, HEADER, NAMES.len()));
     for (number, section) in sections.iter().enumerate() {
         let name = if section.named { 7 } else { 1 };
         let size = if section.sized { size_of::<module>() } else { 5 };
@@ -104,10 +104,23 @@ fn find(bytes: Vec<u8>) -> Option<usize> {
 }
 
 #[test]
-fn the_largest_table_costs_what_is_said() {
-    let bytes = image(&vec![Section { named: false, sized: true }; MOST_SECTIONS - 1]);
-    assert_eq!(find(bytes), None);
-    assert_eq!(find(image(&vec![Section { named: true, sized: false }; MOST_SECTIONS])), None);
+fn the_largest_table_is_searched_at_the_cost_that_is_said() {
+    let mut sections = vec![Section { named: false, sized: true }; MOST_SECTIONS - 2];
+    sections.push(Section { named: true, sized: true });
+    assert_eq!(find(image(&sections)), Some(MOST_SECTIONS - 2));
+    sections.push(Section { named: false, sized: false });
+    assert_eq!(find(image(&sections)), None);
+}
+
+/// No random damage makes a sum come out right again that does not fit its type.
+#[test]
+fn a_name_behind_the_end_of_all_numbers_is_not_one_at_their_start() {
+    let mut image = image(&[Section { named: true, sized: true }]);
+    let table = HEADER + NAMES.len();
+    let further = 1 << 20;
+    image[table + 24..][..8].copy_from_slice(&(HEADER as u64).wrapping_sub(further).to_le_bytes());
+    image[table + SECTION..][..4].copy_from_slice(&(7 + further as u32).to_le_bytes());
+    assert_eq!(find(image), None);
 }
 
 proptest! {
