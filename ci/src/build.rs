@@ -100,6 +100,7 @@ impl Job<'_> {
             self.modules(step)?;
             let headers = self.headers(step)?;
             if self.arch.has_vng() {
+                self.install(step)?;
                 self.kselftest(step, &headers)?;
                 self.programs(step)?;
             }
@@ -174,6 +175,13 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// The modules once more, as modprobe wants them.
+    fn install(&self, step: &mut Step) -> Result<()> {
+        let mut make = self.make(&self.obj, &self.arch.kbuild);
+        make.arg(format!("INSTALL_MOD_PATH={}", self.stage.display())).arg("INSTALL_MOD_STRIP=1");
+        step.run(make.arg("modules_install")).map(drop)
+    }
+
     /// The kernel's headers for programs of the guest: of another folder, because
     /// user-mode Linux has none of its own.
     fn headers(&self, step: &mut Step) -> Result<PathBuf> {
@@ -214,7 +222,7 @@ fn module(dir: &Path, object: &str) -> PathBuf {
     dir.join(object).with_extension("ko")
 }
 
-fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
+pub fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
     let copy = dir.join(file.file_name().context("a file without a name")?);
     fs::copy(file, &copy).with_context(|| format!("cannot stage {}", file.display()))?;
     Ok(copy)

@@ -102,7 +102,8 @@ fn boot(
 ) -> Result<Vec<Burst>> {
     let out = project.root.join(format!("build/results/demo-{}-{round}", kernel.name));
     let name = format!("burst {}", kernel.name);
-    let guest = Guest { name, kernel, cpus: CPUS, script: script(scenarios), limit: LIMIT, out };
+    let guest =
+        Guest { name, kernel, cpus: CPUS, script: script(scenarios), limit: LIMIT, out, options: vec![] };
     project.ui.step(&format!("boot {} {round}", kernel.name), |step| {
         let verdict = vng::run(project, tools, step, &guest)?;
         if !verdict.is_clean() {

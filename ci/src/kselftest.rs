@@ -80,7 +80,7 @@ fn boot(
     let program = if project.opts.root.is_some() { "selftest" } else { &contract.program };
     let script = format!("MODULE_DIR=$PWD ./{program} > {OUT}/ktap || true\n");
     let name = format!("kselftest {}", kernel.name);
-    let guest = Guest { name, kernel, cpus: CPUS, script, limit: LIMIT, out };
+    let guest = Guest { name, kernel, cpus: CPUS, script, limit: LIMIT, out, options: vec![] };
     let verdict = vng::run(project, tools, step, &guest)?;
     let output = fs::read_to_string(guest.out.join("ktap")).unwrap_or_default();
     step.write(&output)?;

@@ -26,6 +26,7 @@ mod report;
 mod series;
 mod shell;
 mod submit;
+mod suites;
 mod test;
 mod tree;
 mod trial;
@@ -72,9 +73,9 @@ pub struct Options {
     /// DEBUG=1: kernels with KASAN, lockdep and their like, and with KCSAN, instead of the ordinary ones
     #[arg(long, env = "DEBUG", value_parser = FalseyValueParser::new(), global = true)]
     debug: bool,
-    /// KERNEL=<name>: which kernel `shell`, `soak` and `signals` boot
-    #[arg(long, env = "KERNEL", default_value = "on", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
-    kernel: String,
+    /// KERNEL=<name>: which kernel `shell`, `soak` and `signals` boot (default: on; with DEBUG=1, debug)
+    #[arg(long, env = "KERNEL", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
+    kernel: Option<String>,
     /// ROUNDS=<n>: how often `boot` measures each kernel
     #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
@@ -120,6 +121,8 @@ enum Verb {
     Faults,
     /// requests killed at bad moments, loads that load themselves, an init that oopses
     Signals,
+    /// suites by others on both kernels: selftests, stress-ng, modprobe, udev
+    Suites,
     /// the series on other base kernels: git am and build
     Bases,
     /// break pending.rs and image.rs on purpose, each bug in turn: a test must notice it
@@ -186,6 +189,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Soak => trial::soak(&project, &tools, &tree),
         Verb::Faults => trial::faults(&project, &tools, &tree),
         Verb::Signals => trial::signals(&project, &tools, &tree),
+        Verb::Suites => suites::run(&project, &tools, &tree),
         Verb::Shell => shell::run(&project, &tools, &tree),
         _ => architectures::build(&project, &tools, &tree),
     }

@@ -10,8 +10,12 @@ use crate::project::data;
 
 /// The kernels that are compared: before, after.
 pub const COMPARED: [&str; 2] = ["off", "on"];
+/// What the verb `suites` compares: without and with the option.
+pub const SUITES: [&str; 2] = ["suites-off", "suites-on"];
 /// What ROOT= builds.
 pub const ROOT: &str = "vng";
+/// What verbs boot that boot one kernel, ordinarily and with DEBUG=1.
+pub const ONE: [&str; 2] = ["on", "debug"];
 /// What DEBUG=1 builds.
 const DEBUG: [&str; 2] = ["kcsan", "debug"];
 

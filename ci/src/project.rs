@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use serde::de::DeserializeOwned;
 
+use crate::matrix::ONE;
 use crate::ui::Ui;
 use crate::Options;
 
@@ -35,6 +36,11 @@ impl Project {
         let root = Path::new(&manifest).parent().context("ci/ has no parent folder")?.to_owned();
         let ui = Ui { verbose: opts.verbose, log_dir: root.join("log") };
         Ok(Project { cache: cache()?, root, opts, ui })
+    }
+
+    /// The kernel of verbs that boot one.
+    pub fn kernel(&self) -> &str {
+        self.opts.kernel.as_deref().unwrap_or(ONE[usize::from(self.opts.debug)])
     }
 
     pub fn patches(&self) -> PathBuf {

@@ -14,8 +14,8 @@ pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.has_vng()) else {
         bail!("only guests of virtme-ng have a shell: leave ARCH out");
     };
-    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[&project.opts.kernel]))?;
-    let kernel = &kernels[&project.opts.kernel];
+    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[project.kernel()]))?;
+    let kernel = &kernels[project.kernel()];
     println!(
         "kernel \"{}\": the test modules and ./burst (--help) are in the current folder; exit ends it",
         kernel.name

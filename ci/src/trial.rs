@@ -8,13 +8,11 @@ use anyhow::{bail, Context, Result};
 
 use crate::build::{self, Kernel};
 use crate::deps::Tools;
-use crate::matrix::COMPARED;
+use crate::matrix::{COMPARED, ONE};
 use crate::project::Project;
 use crate::tree::Tree;
 use crate::vng::{self, Guest};
 
-/// The kernel whose allocations can be made to fail.
-const FAULT: &str = "fault";
 /// So many differences are shown.
 const SHOWN: usize = 20;
 /// Some to take away, and races on those that stay.
@@ -73,16 +71,16 @@ pub fn signals(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     on_kernel(project, tools, tree, &["signals", "oops"].map(trial))
 }
 
-/// The verb `faults`: each allocation of a load fails in turn.
+/// The verb `faults`: each allocation of a load fails in turn, where the kernel can do that.
 pub fn faults(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
-    let trial = Trial { mode: "faults", arguments: String::new(), limit: SPARE * 3 };
-    print!("{}", run(project, tools, tree, &[FAULT], &[trial])?.concat());
+    let trial = Trial { mode: "faults", arguments: String::new(), limit: SPARE * 6 };
+    print!("{}", run(project, tools, tree, &[ONE[1]], &[trial])?.concat());
     Ok(())
 }
 
-/// On the kernel that KERNEL= chose.
+/// On the kernel that KERNEL= or DEBUG= chose.
 fn on_kernel(project: &Project, tools: &Tools, tree: &Tree, trials: &[Trial]) -> Result<()> {
-    for output in run(project, tools, tree, &[&project.opts.kernel], trials)? {
+    for output in run(project, tools, tree, &[project.kernel()], trials)? {
         print!("{output}");
     }
     Ok(())
@@ -114,7 +112,7 @@ fn boot(project: &Project, tools: &Tools, kernel: &Kernel, trial: &Trial) -> Res
     let name = format!("{mode} {}", kernel.name);
     let out = project.root.join(format!("build/results/{mode}-{}", kernel.name));
     let script = format!("./trial {mode} {arguments}\n");
-    let guest = Guest { name: name.clone(), kernel, cpus: CPUS, script, limit: *limit, out };
+    let guest = Guest { name: name.clone(), kernel, cpus: CPUS, script, limit: *limit, out, options: vec![] };
     project.ui.step(&name, |step| {
         step.note(arguments.as_str());
         let verdict = vng::run(project, tools, step, &guest)?;

@@ -30,6 +30,8 @@ pub struct Guest<'a> {
     pub limit: Duration,
     /// The folder of the host that the guest has as `OUT`.
     pub out: PathBuf,
+    /// More options of virtme-ng.
+    pub options: Vec<String>,
 }
 
 /// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
@@ -39,7 +41,7 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
     fs::write(guest.out.join(script), wrapped(guest))?;
     let mut vng = command(project, tools, guest.kernel, guest.cpus)?;
     vng.arg("--verbose").arg(format!("--rwdir={OUT}={}", guest.out.display()));
-    vng.arg(format!("--exec=sh {OUT}/{script}"));
+    vng.arg(format!("--exec=sh {OUT}/{script}")).args(&guest.options);
     boot::save_command(project, step, &qemu(&vng)?)?;
     Ok(boot::run(step, &mut vng, &guest.name, guest.limit)?.verdict)
 }

@@ -22,7 +22,7 @@ use crate::{
     calls::{self, Memory, COMPRESSED_FILE, NONBLOCK},
     gate,
     image::Image,
-    kernel, leaks,
+    injection, kernel, leaks,
     request::{self, Job, Order, Request},
 };
 
@@ -33,22 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// The gate opens when the waiter has slept for so many looks at it.
 const LOOKS: u32 = 5;
 const LOOK: Duration = Duration::from_millis(4);
-/// Allocations that may sleep or be of any size fail, too, and quietly.
-const SETTINGS: [(&str, &str); 6] = [
-    ("failslab/ignore-gfp-wait", "N"),
-    ("failslab/verbose", "0"),
-    ("fail_page_alloc/ignore-gfp-wait", "N"),
-    ("fail_page_alloc/ignore-gfp-highmem", "N"),
-    ("fail_page_alloc/min-order", "0"),
-    ("fail_page_alloc/verbose", "0"),
-];
-
 /// Both sides, every way into the loader, init that succeeds and that fails.
 pub fn run(dir: &Path) -> Result<()> {
-    for (setting, value) in SETTINGS {
-        gate::write(&format!("/sys/kernel/debug/{setting}"), value)
-            .context("this needs a kernel with fault injection: make faults builds one")?;
-    }
+    ensure!(
+        injection::prepare()?,
+        "this needs a kernel with fault injection: make faults builds one"
+    );
     gate::load(dir)?;
     let image = Image::read(dir, NAME)?;
     let ways = [
@@ -59,7 +49,7 @@ pub fn run(dir: &Path) -> Result<()> {
     let plain = Way::Init(Memory::Bytes(image.plain));
     ways.iter().try_for_each(|(_, way)| works(way))?;
     leaks::forget_old()?;
-    let mut faults = Faults { fail_nth: fail_nth()?, plain, points: 0 };
+    let mut faults = Faults { fail_nth: injection::open()?, plain, points: 0 };
     let before = leaks::Snapshot::take()?;
     for (name, way) in &ways {
         faults.owner(name, way, 0)?;
@@ -180,11 +170,6 @@ impl Faults {
         self.fail_nth.write_all_at(b"0", 0)?;
         Ok((result, left[..len].trim_ascii() == b"0"))
     }
-}
-
-fn fail_nth() -> Result<File> {
-    let path = "/proc/thread-self/fail-nth";
-    File::options().read(true).write(true).open(path).context(path)
 }
 
 fn in_child(work: &dyn Fn()) -> Result<Request> {

@@ -9,6 +9,7 @@ mod episode;
 mod faults;
 mod gate;
 mod image;
+mod injection;
 mod invariants;
 mod kernel;
 mod leaks;

@@ -19,7 +19,10 @@ use nix::{
     unistd::{fork, ForkResult, Pid},
 };
 
-use crate::calls::{self, Memory};
+use crate::{
+    calls::{self, Memory},
+    injection,
+};
 
 /// Stands for all that the kernel keeps to itself, such as ERESTARTSYS: an exit code has 8 bits.
 pub const NO_ERRNO: i32 = 255;
@@ -191,7 +194,7 @@ fn serve(order: &Order, start: Option<(&OwnedFd, &OwnedFd)>) -> ! {
         let _ = nix::unistd::read(wait, &mut [0]);
     }
     if let Some(nth) = order.fail_nth {
-        let _ = fs::write("/proc/thread-self/fail-nth", nth.to_string());
+        let _ = fs::write(injection::FAIL_NTH, nth.to_string());
     }
     let result = issue(order);
     // SAFETY: Ends this process, without handlers that belong to the parent.

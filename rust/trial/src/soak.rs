@@ -24,6 +24,7 @@ use crate::{
     episode::{Episode, How, Load, MODULES},
     gate,
     image::Image,
+    injection,
     invariants::Facts,
     kernel, leaks,
     request::{self, End, Job, Order, Request, NO_ERRNO},
@@ -79,7 +80,7 @@ impl Soak {
         Ok(Self {
             rng: Rng::with_seed(seed),
             images: MODULES.iter().map(image).collect::<Result<_>>()?,
-            faults: Path::new("/proc/thread-self/fail-nth").exists(),
+            faults: injection::prepare()?,
             begin: Instant::now(),
             episodes: 0,
             inits: 0,

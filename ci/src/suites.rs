@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `suites`: the suites of suites.toml on the kernel without and with the option.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use comfy_table::{presets, Table};
+use serde::Deserialize;
+
+use crate::apt::Apt;
+use crate::build::{self, Kernel};
+use crate::child;
+use crate::demo::CPUS;
+use crate::deps::Tools;
+use crate::ktap::{self, Outcome};
+use crate::matrix::SUITES;
+use crate::project::{data, Project};
+use crate::tree::Tree;
+use crate::ui::Step;
+use crate::vng::{self, Guest, OUT};
+
+/// For all suites on one kernel.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// The folder of stress-ng in the guest.
+const TOOLS: &str = "/tmp/suites";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Suites {
+    stress_ng: Package,
+    machine: Machine,
+    suite: Vec<Suite>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Package {
+    suite: String,
+    version: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Machine {
+    qemu: Vec<String>,
+}
+
+/// suites.toml says what the fields are.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Suite {
+    name: String,
+    #[serde(default)]
+    scripts: Vec<String>,
+    cases: Vec<String>,
+    #[serde(default)]
+    setup: String,
+    run: String,
+}
+
+/// What one kernel did: each case's outcome, and the lines that must be the same.
+struct Results {
+    outcomes: BTreeMap<String, Outcome>,
+    facts: Vec<String>,
+}
+
+/// The verb.
+pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.has_vng()) else {
+        bail!("only guests of virtme-ng can run this: leave ARCH out");
+    };
+    let suites: Suites = data("suites.toml", include_str!("../suites.toml"));
+    let stress_ng = unpacked(project, "stress-ng", &suites.stress_ng)?;
+    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SUITES))?;
+    let mut all = vec![];
+    for name in SUITES {
+        let kernel = &kernels[name];
+        for script in suites.suite.iter().flat_map(|suite| &suite.scripts) {
+            build::copy_to(&kernel.stage, &tree.dir.join("tools/testing/selftests").join(script))?;
+        }
+        all.push(boot(project, tools, kernel, &suites, &stress_ng)?);
+    }
+    let [off, on] = all.as_slice() else { bail!("two kernels, and not two results") };
+    println!("{}", table(&suites.suite, off, on));
+    match worse(off, on).as_slice() {
+        [] => Ok(()),
+        list => bail!("with the option on, other than with it off: {}", list.join("; ")),
+    }
+}
+
+/// A package of another Debian and all that it needs, in a folder of the cache.
+fn unpacked(project: &Project, name: &str, package: &Package) -> Result<PathBuf> {
+    let done = project.cache.join(format!("{name}_{}", package.version));
+    if done.exists() {
+        return Ok(done);
+    }
+    let part = tempfile::Builder::new().prefix("suites-").tempdir_in(&project.cache)?;
+    let wanted = format!("{name}={}", package.version);
+    project.ui.step(&format!("download {name}"), |step| {
+        step.note(format!("{wanted} from {}", package.suite));
+        unpack(step, part.path(), &wanted, &package.suite)
+            .with_context(|| format!("no {wanted} from {}: check the network", package.suite))
+    })?;
+    fs::rename(part.path().join("root"), &done).context("cannot move it into place")?;
+    Ok(done)
+}
+
+fn unpack(step: &mut Step, dir: &Path, wanted: &str, suite: &str) -> Result<()> {
+    let apt = Apt::new(dir, &[suite])?;
+    // For apt nothing is installed, so that it gets all that the package needs.
+    let status = dir.join("status");
+    fs::write(&status, "")?;
+    let status = format!("Dir::State::status={}", status.display());
+    step.run(&mut apt.get(&["-o", &status, "update"]))?;
+    let install = ["-o", &status, "install", "--download-only", "--no-install-recommends", "-y", wanted];
+    step.run(&mut apt.get(&install))?;
+    for entry in fs::read_dir(dir.join("cache/archives"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") {
+            step.run(child::command("dpkg-deb").arg("-x").arg(path).arg(dir.join("root")))?;
+        }
+    }
+    Ok(())
+}
+
+fn boot(project: &Project, tools: &Tools, kernel: &Kernel, suites: &Suites, dir: &Path) -> Result<Results> {
+    let name = format!("suites {}", kernel.name);
+    let out = project.root.join(format!("build/results/{}", kernel.name));
+    let mut options = vec![format!("--rodir={TOOLS}={}", dir.display())];
+    options.extend(suites.machine.qemu.iter().map(|words| format!("--qemu-opts={words}")));
+    let script = script(&suites.suite);
+    let guest = Guest { name: name.clone(), kernel, cpus: CPUS, script, limit: LIMIT, out, options };
+    project.ui.step(&name, |step| {
+        let verdict = vng::run(project, tools, step, &guest)?;
+        let read = |file: &str| fs::read_to_string(guest.out.join(file)).context("the guest left no output");
+        let (output, ktap) = (read("output")?, read("ktap")?);
+        step.write(&output)?;
+        step.write(&ktap)?;
+        if !verdict.is_clean() {
+            bail!("{}: {}", verdict.what, verdict.line);
+        }
+        let outcomes = ktap::parse(&ktap)?;
+        let passed = outcomes.values().filter(|o| **o == Outcome::Passed).count();
+        step.note(format!("{passed} of {} passed", outcomes.len()));
+        Ok(Results { outcomes, facts: facts(&output) })
+    })
+}
+
+/// All suites; what they are called and how they end goes to the file ktap.
+fn script(suites: &[Suite]) -> String {
+    let cases: usize = suites.iter().map(|suite| suite.cases.len()).sum();
+    let mut script = format!(
+        "SUITES={TOOLS} MODULES=/lib/modules/$(uname -r)\n\
+         export SUITES MODULES\n\
+         mkdir -p /lib/modules && cp -r .$MODULES /lib/modules/ || exit\n\
+         exec 3> {OUT}/ktap\n\
+         echo 1..{cases} >&3\n\
+         ended() {{\n\
+         \tcase $1 in\n\
+         \t0) echo \"ok $2\" ;;\n\
+         \t4) echo \"ok $2 # SKIP it says so\" ;;\n\
+         \t*) echo \"not ok $2\" ;;\n\
+         \tesac >&3\n\
+         }}\n"
+    );
+    let mut number = 0;
+    for suite in suites {
+        script += &suite.setup;
+        for case in &suite.cases {
+            number += 1;
+            script += &format!(
+                "case='{case}'; name='{name}: {case}'\n\
+                 echo \"ci: progress: $name\" > /dev/kmsg\n\
+                 echo \"## $name\"\n\
+                 ( {run}\n) 3>&-\n\
+                 ended $? \"{number} $name\"\n",
+                name = suite.name,
+                run = suite.run.trim_end(),
+            );
+        }
+    }
+    script
+}
+
+/// The lines that start with "= ", each under its case.
+fn facts(output: &str) -> Vec<String> {
+    let mut case = "";
+    let mut facts = vec![];
+    for line in output.lines() {
+        if let Some(name) = line.strip_prefix("## ") {
+            case = name;
+        } else if let Some(fact) = line.strip_prefix("= ") {
+            facts.push(format!("{case}: {fact}"));
+        }
+    }
+    facts
+}
+
+/// What passed without the option and does not with it; what should be the same and is not.
+fn worse(off: &Results, on: &Results) -> Vec<String> {
+    let passed = |results: &Results, name: &String| results.outcomes.get(name) == Some(&Outcome::Passed);
+    let lost = off.outcomes.keys().filter(|name| passed(off, name) && !passed(on, name));
+    let changed = off.facts.iter().filter(|fact| !on.facts.contains(fact));
+    let new = on.facts.iter().filter(|fact| !off.facts.contains(fact));
+    lost.chain(changed).chain(new).cloned().collect()
+}
+
+fn table(suites: &[Suite], off: &Results, on: &Results) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(["suite", "cases", "passed, off", "passed, on", "not passed"]);
+    for Suite { name, cases, .. } in suites {
+        let full = |case: &String| format!("{name}: {case}");
+        let passed = |results: &Results, case: &&String| results.outcomes[&full(case)] == Outcome::Passed;
+        let count = |results| cases.iter().filter(|case| passed(results, case)).count().to_string();
+        let not = cases.iter().filter(|case| !(passed(off, case) && passed(on, case)));
+        let not: Vec<String> = not.cloned().collect();
+        table.add_row([name.clone(), cases.len().to_string(), count(off), count(on), not.join(", ")]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results(first: Outcome, facts: &[&str]) -> Results {
+        let outcomes = [("a: 1".to_owned(), first), ("a: 2".to_owned(), Outcome::Failed)].into();
+        Results { outcomes, facts: facts.iter().map(|&fact| fact.to_owned()).collect() }
+    }
+
+    #[test]
+    fn only_what_is_worse_or_differs_counts() {
+        let passed = results(Outcome::Passed, &["a: x"]);
+        assert!(worse(&passed, &results(Outcome::Passed, &["a: x"])).is_empty());
+        assert!(worse(&results(Outcome::Failed, &["a: x"]), &passed).is_empty());
+        assert_eq!(worse(&passed, &results(Outcome::Failed, &["a: x"])), ["a: 1"]);
+        assert_eq!(worse(&passed, &results(Outcome::Skipped("no".to_owned()), &["a: x"])), ["a: 1"]);
+        assert_eq!(worse(&passed, &results(Outcome::Passed, &["a: y"])), ["a: x", "a: y"]);
+    }
+
+    #[test]
+    fn facts_belong_to_their_case() {
+        assert_eq!(facts("## a: 1\n= x\nother\n## a: 2\n= x\n"), ["a: 1: x", "a: 2: x"]);
+    }
+
+    #[test]
+    fn the_script_is_one_for_a_shell() {
+        let suites: Suites = data("suites.toml", include_str!("../suites.toml"));
+        let script = script(&suites.suite);
+        let mut shell = std::process::Command::new("sh");
+        assert!(shell.args(["-n", "-c", &script]).status().unwrap().success());
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Allocations that fail when they are told to, where the kernel can do that.
+
+use std::{fs::File, path::Path};
+
+use anyhow::{Context, Result};
+
+use crate::gate;
+
+/// Which allocation of this thread fails next, counted from 1.
+pub const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
+/// Allocations that may sleep or be of any size fail, too, and quietly.
+const SETTINGS: [(&str, &str); 6] = [
+    ("failslab/ignore-gfp-wait", "N"),
+    ("failslab/verbose", "0"),
+    ("fail_page_alloc/ignore-gfp-wait", "N"),
+    ("fail_page_alloc/ignore-gfp-highmem", "N"),
+    ("fail_page_alloc/min-order", "0"),
+    ("fail_page_alloc/verbose", "0"),
+];
+
+/// Sets it up; whether the kernel can.
+pub fn prepare() -> Result<bool> {
+    if !Path::new(FAIL_NTH).exists() {
+        return Ok(false);
+    }
+    let set =
+        |(name, value): &(&str, &str)| gate::write(&format!("/sys/kernel/debug/{name}"), value);
+    SETTINGS.iter().try_for_each(set)?;
+    Ok(true)
+}
+
+/// The file of this thread.
+pub fn open() -> Result<File> {
+    File::options().read(true).write(true).open(FAIL_NTH).context(FAIL_NTH)
+}
