@@ -73,6 +73,18 @@ pub fn memory_file(bytes: &[u8]) -> Result<OwnedFd, Errno> {
     nix::fcntl::open(path.as_str(), nix::fcntl::OFlag::O_RDONLY, nix::sys::stat::Mode::empty())
 }
 
+/// The first `len` bytes of a file of [`memory_file`], for good.
+pub fn map(file: &OwnedFd, len: usize) -> Result<&'static [u8], Errno> {
+    let (null, flags) = (std::ptr::null_mut(), libc::MAP_SHARED);
+    // SAFETY: A new mapping changes nothing that exists.
+    let start = unsafe { libc::mmap(null, len, libc::PROT_READ, flags, file.as_raw_fd(), 0) };
+    if start == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // SAFETY: It is that long, is never unmapped, and nobody can write to the file.
+    Ok(unsafe { std::slice::from_raw_parts(start.cast(), len) })
+}
+
 /// The number of an open file, as a system call wants it.
 pub fn number(file: BorrowedFd) -> i32 {
     file.as_raw_fd()

@@ -7,11 +7,11 @@ use fastrand::Rng;
 /// What is loaded in bursts: name, size of the largest burst. In
 /// this order they can be removed.
 pub const MODULES: [(&str, u32); 6] = [
-    ("test_module_load", 240),
-    ("test_module_load2", 240),
-    ("trial_user", 48),
-    ("trial_base", 48),
-    ("trial_stay", 96),
+    ("test_module_load", 480),
+    ("test_module_load2", 480),
+    ("trial_user", 96),
+    ("trial_base", 96),
+    ("trial_stay", 192),
     ("burst_big", 6),
 ];
 /// What inits fail with.
@@ -83,8 +83,8 @@ impl Episode {
             hold_ms: if rng.bool() { 0 } else { rng.u32(..20) },
             gated: rng.u8(..3) > 0,
             vetoed: (rng.u8(..8) == 0).then(|| modules[0]),
-            hog: rng.u8(..24) == 0,
-            hotplug: rng.u8(..6) == 0,
+            hog: rng.u8(..32) == 0,
+            hotplug: rng.u8(..8) == 0,
             signals: vec![],
             removals: vec![],
             loads,

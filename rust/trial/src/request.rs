@@ -141,6 +141,7 @@ impl Drop for Request {
 pub fn all_ended(requests: &mut [Request], patience: Duration, what: &str) -> Result<()> {
     let mut last = Instant::now();
     loop {
+        let sweep = Instant::now();
         let mut open = 0;
         for request in requests.iter_mut() {
             if request.reap()? {
@@ -158,7 +159,8 @@ pub fn all_ended(requests: &mut [Request], patience: Duration, what: &str) -> Re
                 first.unwrap_or_default()
             );
         }
-        sleep(POLL);
+        // No more time for looking than for what is looked at.
+        sleep(POLL.max(sweep.elapsed()));
     }
 }
 
@@ -166,15 +168,19 @@ pub fn all_ended(requests: &mut [Request], patience: Duration, what: &str) -> Re
 pub fn settled(requests: &mut [Request], patience: Duration) -> Result<bool> {
     let begin = Instant::now();
     while begin.elapsed() < patience {
-        let mut busy = false;
+        let sweep = Instant::now();
+        let mut asleep = true;
         for request in requests.iter_mut() {
             request.reap()?;
-            busy |= request.end.is_none() && request.state() != Some('S');
+            asleep = request.end.is_some() || request.state() == Some('S');
+            if !asleep {
+                break;
+            }
         }
-        if !busy {
+        if asleep {
             return Ok(true);
         }
-        sleep(POLL);
+        sleep(POLL.max(sweep.elapsed()));
     }
     Ok(false)
 }

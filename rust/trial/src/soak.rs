@@ -58,9 +58,28 @@ pub fn run(dir: &Path, time: Duration, seed: u64) -> Result<()> {
     Ok(())
 }
 
+/// A module, so that a fork copies none of its pages.
+struct Source {
+    name: &'static str,
+    plain: &'static [u8],
+    memory: Memory,
+    file: OwnedFd,
+    xz: Vec<u8>,
+}
+
+impl Source {
+    fn read(dir: &Path, name: &'static str) -> Result<Self> {
+        let image = Image::read(dir, name)?;
+        let file = calls::memory_file(&image.plain)?;
+        let plain = calls::map(&file, image.plain.len())?;
+        let memory = Memory::Address(plain.as_ptr() as usize, plain.len());
+        Ok(Self { name, plain, memory, file, xz: image.xz })
+    }
+}
+
 struct Soak {
     rng: Rng,
-    images: Vec<(Memory, OwnedFd, Image)>,
+    images: Vec<Source>,
     faults: bool,
     begin: Instant,
     episodes: u32,
@@ -72,14 +91,12 @@ struct Soak {
 
 impl Soak {
     fn new(dir: &Path, seed: u64) -> Result<Self> {
-        let image = |(name, _): &(&str, u32)| {
-            let image = Image::read(dir, name)?;
-            let file = calls::memory_file(&image.plain)?;
-            Ok((Memory::Bytes(image.plain.clone()), file, image))
-        };
         Ok(Self {
             rng: Rng::with_seed(seed),
-            images: MODULES.iter().map(image).collect::<Result<_>>()?,
+            images: MODULES
+                .iter()
+                .map(|(name, _)| Source::read(dir, name))
+                .collect::<Result<_>>()?,
             faults: injection::prepare()?,
             begin: Instant::now(),
             episodes: 0,
@@ -167,23 +184,23 @@ impl Soak {
     }
 
     fn fork(&self, load: &Load, barrier: Option<(&OwnedFd, &OwnedFd)>) -> Result<Request> {
-        let (memory, one_file, image) = &self.images[load.module];
+        let source = &self.images[load.module];
         let copy;
         let job = match load.how {
-            How::Init => Job::Init(memory),
-            How::OneFile => Job::Finit(one_file, 0),
+            How::Init => Job::Init(&source.memory),
+            How::OneFile => Job::Finit(&source.file, 0),
             How::Copy => {
-                copy = calls::memory_file(&image.plain)?;
+                copy = calls::memory_file(source.plain)?;
                 Job::Finit(&copy, 0)
             }
             How::Xz => {
-                copy = calls::memory_file(&image.xz)?;
+                copy = calls::memory_file(&source.xz)?;
                 Job::Finit(&copy, COMPRESSED_FILE)
             }
         };
         let params = if load.bad_params { "gated=maybe" } else { "" };
         let (catches, fail_nth) = (load.catches, load.fail_nth);
-        Request::fork(&Order { params, catches, fail_nth, ..order(&image.name, job) }, barrier)
+        Request::fork(&Order { params, catches, fail_nth, ..order(source.name, job) }, barrier)
     }
 
     /// Holds what happened to each name, and to all of them, against the contract.
@@ -221,14 +238,14 @@ impl Soak {
         gate::program(0, 0)?;
         gate::veto("")?;
         // What depends on another comes after it.
-        for (memory, _, image) in self.images.iter().rev() {
-            let mut load = [Request::fork(&order(&image.name, Job::Init(memory)), None)?];
+        for source in self.images.iter().rev() {
+            let mut load = [Request::fork(&order(source.name, Job::Init(&source.memory)), None)?];
             request::all_ended(&mut load, PATIENCE, "a name that nobody loads")?;
             let end = load[0].end;
             ensure!(
                 end == Some(End::Returned(0)),
                 "{}: no load after all others: {end:?}",
-                image.name
+                source.name
             );
         }
         clean_up()
