@@ -16,7 +16,11 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
-use nix::{errno::Errno, unistd::Pid};
+use nix::{
+    errno::Errno,
+    sys::signal::Signal,
+    unistd::{alarm, Pid},
+};
 
 use crate::{
     calls::{self, Memory, COMPRESSED_FILE, NONBLOCK},
@@ -33,12 +37,14 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// The gate opens when the waiter has slept for so many looks at it.
 const LOOKS: u32 = 5;
 const LOOK: Duration = Duration::from_millis(4);
+
 /// Both sides, every way into the loader, init that succeeds and that fails.
 pub fn run(dir: &Path) -> Result<()> {
     ensure!(
         injection::prepare()?,
         "this needs a kernel with fault injection: make faults builds one"
     );
+    request::catch(Signal::SIGALRM)?;
     gate::load(dir)?;
     let image = Image::read(dir, NAME)?;
     let ways = [
@@ -70,14 +76,18 @@ enum Way {
 }
 
 impl Way {
+    /// Ends with EINTR if it sleeps for ever.
     fn call(&self) -> Result<(), i32> {
         let none = Memory::Bytes(vec![0]);
-        match self {
+        alarm::set(PATIENCE.as_secs() as u32);
+        let result = match self {
             Self::Init(image) => calls::init_module(image, &none),
             Self::Finit(file, flags) => {
                 calls::finit_module(calls::number(file.as_fd()), &none, *flags)
             }
-        }
+        };
+        alarm::cancel();
+        result
     }
 }
 

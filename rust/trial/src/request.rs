@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{bail, Context, Result};
 use nix::{
+    errno::Errno,
     sys::{
         prctl::set_pdeathsig,
         signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal},
@@ -189,10 +190,7 @@ pub fn settled(requests: &mut [Request], patience: Duration) -> Result<bool> {
 fn serve(order: &Order, start: Option<(&OwnedFd, &OwnedFd)>) -> ! {
     let _ = set_pdeathsig(Signal::SIGKILL);
     if order.catches {
-        let ignore =
-            SigAction::new(SigHandler::Handler(nothing), SaFlags::empty(), SigSet::empty());
-        // SAFETY: The handler does nothing.
-        let _ = unsafe { sigaction(Signal::SIGINT, &ignore) };
+        let _ = catch(Signal::SIGINT);
     }
     if let Some((wait, other_end)) = start {
         use std::os::fd::AsRawFd;
@@ -218,6 +216,14 @@ fn issue(order: &Order) -> Result<(), i32> {
             Ok(())
         }
     }
+}
+
+/// From here on the signal ends a wait, not the process.
+pub fn catch(signal: Signal) -> Result<(), Errno> {
+    let handler = SigHandler::Handler(nothing);
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: The handler does nothing.
+    unsafe { sigaction(signal, &action) }.map(drop)
 }
 
 extern "C" fn nothing(_: libc::c_int) {}
