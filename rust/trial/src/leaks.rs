@@ -27,6 +27,7 @@ impl Snapshot {
     /// Takes it, after all that is freed later has been freed.
     pub fn take() -> Result<Self> {
         gate::write("/proc/sys/vm/drop_caches", "3")?;
+        shrink()?;
         // The loader frees init sections by a work item, after a grace period.
         sleep(Duration::from_secs(1));
         let modules = kernel::modules()?.into_iter().map(|m| m.name).collect();
@@ -43,6 +44,19 @@ impl Snapshot {
         ensure!(more <= SLACK, "slab cache {cache}: {more} objects more than before");
         Ok(format!("areas={} slab_growth={more} slab_cache={cache}", now.areas))
     }
+}
+
+/// Empties the lists of freed objects that each cache keeps, KASAN's quarantine among them.
+fn shrink() -> Result<()> {
+    let dir = "/sys/kernel/slab";
+    for cache in fs::read_dir(dir).context(dir)?.flatten() {
+        // A link is another name of a cache.
+        if cache.file_type()?.is_dir() {
+            let file = cache.path().join("shrink");
+            fs::write(&file, "1").with_context(|| file.display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// What kmemleak finds from here on is new, where the kernel has it.
