@@ -14,8 +14,8 @@ use crate::project::Project;
 use crate::ui::Step;
 
 /// Limits outside of the test, generous: an emulated guest beside a busy compiler.
-/// KUnit's suites run during the boot.
-const BOOT: Duration = Duration::from_secs(240);
+/// KUnit's suites run during the boot, those of a kernel with KASAN, too.
+const BOOT: Duration = Duration::from_secs(600);
 const SHUTDOWN: Duration = Duration::from_secs(60);
 
 /// How a boot went.

@@ -33,7 +33,7 @@ use crate::{
 const NAME: &str = "test_module_load";
 /// A load has fewer allocations.
 const MOST: u32 = 5000;
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// The gate opens when the waiter has slept for so many looks at it.
 const LOOKS: u32 = 5;
 const LOOK: Duration = Duration::from_millis(4);

@@ -31,9 +31,9 @@ use crate::{
 };
 
 /// A request that sleeps for so long though no load is running does so for ever.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Requests that wait for each other are not all asleep, ever.
-const SETTLE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(60);
 /// The switch of the second processor.
 const ONLINE: &str = "/sys/devices/system/cpu/cpu1/online";
 /// Whether each name can be loaded is looked at after so many episodes.
