@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::child;
+use crate::ui::Step;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -56,6 +57,20 @@ impl Apt {
         let mut cmd = child::command("apt-get");
         cmd.args(self.options()).args(words).current_dir(&self.dir);
         cmd
+    }
+
+    /// Unpacks `packages` (each `name=version`) below its folder; they are not installed.
+    pub fn unpack(&self, step: &mut Step, packages: &[&str]) -> Result<PathBuf> {
+        step.run(&mut self.get(&["update"]))?;
+        step.run(self.get(&["download"]).args(packages))?;
+        let to = self.dir.join("unpacked");
+        for entry in fs::read_dir(&self.dir)? {
+            let package = entry?.path();
+            if package.extension().is_some_and(|e| e == "deb") {
+                step.run(child::command("dpkg-deb").arg("-x").arg(package).arg(&to))?;
+            }
+        }
+        Ok(to)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::initramfs;
 use crate::judge::{self, FAILED};
 use crate::kselftest::{self, Tally};
 use crate::kunit;
+use crate::matrix;
 use crate::project::Project;
 use crate::tree::Tree;
 use crate::ui::Step;
@@ -70,7 +71,7 @@ pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> 
 
 /// The kernels that boot from an initramfs: the test of the series' option.
 pub fn tested(kernels: &BTreeMap<String, Kernel>) -> impl Iterator<Item = &Kernel> {
-    kernels.values().filter(|kernel| kernel.name != "off")
+    kernels.values().filter(|kernel| matrix::has_initramfs(&kernel.name))
 }
 
 /// Boots the kernel from its initramfs and counts its tests.

@@ -98,34 +98,29 @@ pub fn repository(project: &Project, base: &Base) -> Result<PathBuf> {
     fs::create_dir_all(&project.cache).context("cannot make the cache folder")?;
     // Everything happens in here and goes away with it; only the result is moved out.
     let part = tempfile::Builder::new().prefix("base-").tempdir_in(&project.cache)?;
-    project.ui.step(&format!("download Linux {}", base.name), |step| download(step, base, part.path()))?;
-    project.ui.step(&format!("commit Linux {}", base.name), |step| commit(step, base, part.path()))?;
-    fs::rename(part.path().join("git"), &done).context("cannot move the base kernel into place")?;
+    let (name, git) = (&base.name, part.path().join("git"));
+    let unpacked =
+        project.ui.step(&format!("download Linux {name}"), |step| download(step, base, part.path()))?;
+    project.ui.step(&format!("commit Linux {name}"), |step| commit(step, base, &unpacked, git.clone()))?;
+    fs::rename(git, &done).context("cannot move the base kernel into place")?;
     Ok(done)
 }
 
-fn download(step: &mut Step, base: &Base, dir: &Path) -> Result<()> {
+fn download(step: &mut Step, base: &Base, dir: &Path) -> Result<PathBuf> {
     let apt = Apt::new(dir, &[&base.suite])?;
     let wanted = format!("{}={}", base.package, base.version);
     step.note(format!("{wanted} from {}", base.suite));
-    let update = step.run(&mut apt.get(&["update"]));
-    update.and_then(|_| step.run(&mut apt.get(&["download", &wanted]))).map(drop).with_context(|| {
+    apt.unpack(step, &[&wanted]).with_context(|| {
         format!("no {wanted} from {}: check the network, or give KDIR=<kernel git tree>", apt.mirror)
     })
 }
 
-fn commit(step: &mut Step, base: &Base, dir: &Path) -> Result<()> {
-    let deb = fs::read_dir(dir)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|e| e == "deb"))
-        .context("apt-get said nothing, and there is no package")?;
-    step.run(child::command("dpkg-deb").arg("-x").arg(deb).arg(dir.join("deb")))?;
-    let repository = dir.join("git");
+fn commit(step: &mut Step, base: &Base, unpacked: &Path, repository: PathBuf) -> Result<()> {
     fs::create_dir(&repository)?;
     let git = Git::at(repository);
     step.run(&mut git.cmd(["init", "-q", "--bare", "-b", "linux", "."]))?;
     let subject = format!("Linux {} ({})", base.name, base.package);
-    import(&git, &subject, &dir.join(format!("deb/usr/src/{}.tar.xz", base.package)))?;
+    import(&git, &subject, &unpacked.join(format!("usr/src/{}.tar.xz", base.package)))?;
     step.run(&mut git.cmd(["tag", "base"]))?;
     step.note(git.capture(["log", "-1", "--format=%h %s"])?);
     Ok(())

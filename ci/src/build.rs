@@ -14,9 +14,10 @@ use crate::child;
 use crate::deps::Tools;
 use crate::git::Git;
 use crate::initramfs;
+use crate::kbuild;
 use crate::kconfig::Fragments;
 use crate::kselftest;
-use crate::matrix::Arch;
+use crate::matrix::{self, Arch};
 use crate::project::Project;
 use crate::series;
 use crate::tree::Tree;
@@ -58,6 +59,7 @@ pub fn ensure(
             arch,
             obj: tree.build.join(&name),
             stage: tree.build.join(format!("{name}-guest")),
+            has_initramfs: matrix::has_initramfs(variant),
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
             name,
         };
@@ -80,6 +82,7 @@ struct Job<'a> {
     obj: PathBuf,
     stage: PathBuf,
     fragments: Fragments,
+    has_initramfs: bool,
 }
 
 impl Job<'_> {
@@ -104,15 +107,15 @@ impl Job<'_> {
                 self.kselftest(step, &headers)?;
                 self.programs(step)?;
             }
-            initramfs::make(step, &self.tree.dir, self.arch, &self.obj, &self.stage, &headers)
+            match self.has_initramfs {
+                true => initramfs::make(step, &self.tree.dir, self.arch, &self.obj, &self.stage, &headers),
+                false => Ok(()),
+            }
         })
     }
 
     fn configure(&self, step: &mut Step) -> Result<()> {
-        let wanted = self.obj.join("wanted.config");
-        fs::write(&wanted, self.fragments.text())?;
-        let mut make = self.make(&self.obj, &self.arch.kbuild);
-        step.run(make.env("KCONFIG_ALLCONFIG", &wanted).arg("allnoconfig"))?;
+        kbuild::configure(step, self.make(&self.obj, &self.arch.kbuild), &self.obj, &self.fragments)?;
         self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?)
     }
 
@@ -133,25 +136,8 @@ impl Job<'_> {
         }
     }
 
-    /// kbuild, with every input that could change the result named.
     fn make(&self, obj: &Path, arch: &str) -> Command {
-        let jobs = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let mut cmd = child::command("make");
-        cmd.arg("-C").arg(&self.tree.dir).arg(format!("O={}", obj.display()));
-        cmd.arg(format!("-j{jobs}")).arg(format!("ARCH={arch}"));
-        // Not for HOSTCC: rustc takes that as the name of its linker.
-        cmd.args(["LLVM=-19", "CC=ccache clang-19"]);
-        // Debian's toolchain, not the one that rustup may have put before it.
-        cmd.args(["RUSTC=/usr/bin/rustc", "RUSTDOC=/usr/bin/rustdoc"]);
-        cmd.args(["RUSTFMT=/usr/bin/rustfmt", "CLIPPY_DRIVER=/usr/bin/clippy-driver"]);
-        cmd.arg(format!("BINDGEN={}", self.tools.bindgen_dir.join("bindgen").display()));
-        cmd.env("LIBCLANG_PATH", "/usr/lib/llvm-19/lib");
-        cmd.env("CCACHE_DIR", self.project.cache.join("ccache"));
-        // Another clone of the project compiles the same files under another path.
-        cmd.env("CCACHE_BASEDIR", &self.project.root).env("CCACHE_NOHASHDIR", "1");
-        cmd.env("KBUILD_BUILD_TIMESTAMP", "@0");
-        cmd.env("KBUILD_BUILD_USER", "ci").env("KBUILD_BUILD_HOST", "ci");
-        cmd
+        kbuild::make(self.project, self.tools, &self.tree.dir, obj, arch)
     }
 
     /// The series' own modules and those of ci/modules, all in the stage folder.

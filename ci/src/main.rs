@@ -14,6 +14,7 @@ mod deps;
 mod git;
 mod initramfs;
 mod judge;
+mod kbuild;
 mod kconfig;
 mod kselftest;
 mod ktap;

@@ -13,7 +13,7 @@ pub const COMPARED: [&str; 2] = ["off", "on"];
 /// What the verb `suites` compares: without and with the option.
 pub const SUITES: [&str; 2] = ["suites-off", "suites-on"];
 /// What ROOT= builds.
-pub const ROOT: &str = "vng";
+const ROOT: &str = "vng";
 /// What verbs boot that boot one kernel, ordinarily and with DEBUG=1.
 pub const ONE: [&str; 2] = ["on", "debug"];
 /// What DEBUG=1 builds.
@@ -80,6 +80,12 @@ fn matrix() -> Matrix {
         arch.name.clone_from(name);
     }
     matrix
+}
+
+/// Whether the kernel boots from an initramfs, too: all but the one that others are
+/// compared with.
+pub fn has_initramfs(variant: &str) -> bool {
+    variant != COMPARED[0]
 }
 
 /// What KERNEL= may be.
