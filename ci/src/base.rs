@@ -22,6 +22,7 @@ use crate::ui::Step;
 #[serde(deny_unknown_fields)]
 struct Bases {
     base: Vec<Base>,
+    other: Vec<Base>,
     newest: Newest,
 }
 
@@ -53,6 +54,12 @@ pub fn known() -> Vec<Base> {
 /// The one that the series is for.
 pub fn pinned() -> Base {
     known().swap_remove(0)
+}
+
+/// Any of base.toml.
+pub fn named(name: &str) -> Option<Base> {
+    let Bases { base, other, .. } = bases();
+    base.into_iter().chain(other).find(|base| base.name == name)
 }
 
 /// The newest that Debian has anywhere.

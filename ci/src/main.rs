@@ -23,6 +23,7 @@ mod matrix;
 mod mutants;
 mod patches;
 mod project;
+mod rebase;
 mod report;
 mod series;
 mod shell;
@@ -126,6 +127,8 @@ enum Verb {
     Suites,
     /// the series on other base kernels: git am and build
     Bases,
+    /// the series on another tree, with your hand where needed: KDIR=<git tree, or a name in ci/base.toml>
+    Rebase,
     /// break pending.rs and image.rs on purpose, each bug in turn: a test must notice it
     Mutants,
     /// the mails of the series, addressed, in build/submit/; sends nothing
@@ -170,6 +173,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Distclean => return clean::distclean(&project),
         Verb::Mutants => return mutants::run(&project),
         Verb::Patches { check } => return patches::patches(&project, check),
+        Verb::Rebase => return rebase::run(&project),
         Verb::Submit => return submit::submit(&project),
         _ => {}
     }

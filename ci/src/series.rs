@@ -89,7 +89,26 @@ pub fn apply(step: &mut Step, git: &Git, dir: &Path) -> Result<()> {
         let patch = files.get(git.series_length()?).and_then(|f| f.file_name()).unwrap_or_default();
         bail!("patches/{} does not apply: {error}", patch.to_string_lossy());
     }
-    if let Some(text) = description(&dir.join(COVER), &files)? {
+    describe(git, dir, &files)
+}
+
+/// Applies it to the base in a work tree without files, where only the commits are wanted.
+pub fn apply_without_files(step: &mut Step, git: &Git, base: &str, dir: &Path) -> Result<Vec<String>> {
+    let scratch = tempfile::tempdir()?;
+    let path = scratch.path().to_string_lossy().into_owned();
+    // Of one that was interrupted.
+    git.capture(["worktree", "prune"])?;
+    git.capture(["worktree", "add", "--force", "--no-checkout", "-B", "patches", &path, base])?;
+    let am = Git::at(scratch.path());
+    am.capture(["read-tree", "HEAD"])?;
+    apply(step, &am, dir)?;
+    let commits = am.capture(["rev-list", "--reverse", &format!("{base}..HEAD")])?;
+    Ok(commits.lines().map(str::to_owned).collect())
+}
+
+/// The cover letter becomes the description of the branch.
+pub fn describe(git: &Git, dir: &Path, patches: &[PathBuf]) -> Result<()> {
+    if let Some(text) = description(&dir.join(COVER), patches)? {
         let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
         git.capture(["config", &format!("branch.{branch}.description"), &text])?;
     }

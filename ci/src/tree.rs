@@ -21,6 +21,9 @@ use crate::series;
 use crate::ui::Step;
 
 const BRANCH: &str = "series";
+/// How the folders begin where `rebase` puts the series on another tree, with what was
+/// done there by hand.
+pub const REBASED: &str = "linux-rebase-";
 
 /// What git's configuration of the tree remembers of the last time when the tree and
 /// `patches/` were the same: the state of each.
@@ -65,20 +68,37 @@ fn make(
     Ok(tree)
 }
 
+/// A tree of `source` without the series, in `dest`.
+pub fn without_series(project: &Project, name: &str, source: &Path, dest: &Path) -> Result<Git> {
+    let parent = dest.parent().context("no folder")?;
+    if !dest.exists() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        let part = checked_out(project, name, source, parent)?;
+        fs::rename(part.path().join("tree"), dest).context("cannot move the tree into place")?;
+    }
+    Ok(Git::at(dest))
+}
+
 fn check_kdir(kdir: &Path) -> Result<()> {
+    let makefile = kernel_git(kdir)?;
+    if version(&makefile).is_none_or(|(major, _)| major < 7) {
+        bail!("KDIR={} is not Linux 7.0 or later: the series is for 7.x, see make rebase", kdir.display());
+    }
+    Ok(())
+}
+
+/// Makes sure that `kdir` is a git tree of a kernel, all of it committed; its Makefile.
+pub fn kernel_git(kdir: &Path) -> Result<String> {
     let name = kdir.display();
     let makefile = fs::read_to_string(kdir.join("Makefile"))
         .with_context(|| format!("KDIR={name} is not a kernel tree: it has no Makefile"))?;
     if !Git::is_repository(kdir)? || !kdir.join(".git").exists() {
         bail!("KDIR={name} is not the top of a git tree: clone a mainline tree, or leave KDIR out");
     }
-    if version(&makefile).is_none_or(|(major, _)| major < 7) {
-        bail!("KDIR={name} is not Linux 7.0 or later: the series is for 7.x");
-    }
     if !Git::at(kdir).is_clean()? {
         bail!("KDIR={name} has uncommitted changes: commit or stash them first");
     }
-    Ok(())
+    Ok(makefile)
 }
 
 /// VERSION and PATCHLEVEL of a kernel's Makefile.
@@ -112,8 +132,16 @@ fn create(project: &Project, name: &str, source: &Path, dest: &Path) -> Result<(
 /// The series on `source`, in the folder `tree` of a temporary folder.
 fn fresh(project: &Project, name: &str, source: &Path) -> Result<TempDir> {
     series::patch_files(&project.patches())?;
-    project.need_space(&project.root, 3, "a kernel tree")?;
-    let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&project.root)?;
+    let part = checked_out(project, name, source, &project.root)?;
+    let git = Git::at(part.path().join("tree"));
+    project.ui.step("apply the series", |step| apply(project, step, &git))?;
+    Ok(part)
+}
+
+/// `source` alone, in the folder `tree` of a temporary folder of `parent`.
+fn checked_out(project: &Project, name: &str, source: &Path, parent: &Path) -> Result<TempDir> {
+    project.need_space(parent, 3, "a kernel tree")?;
+    let part = tempfile::Builder::new().prefix(".part-").tempdir_in(parent)?;
     let git = Git::at(part.path().join("tree"));
     project.ui.step(&format!("check out {name}"), |step| {
         let source = source.canonicalize()?.to_string_lossy().into_owned();
@@ -122,7 +150,6 @@ fn fresh(project: &Project, name: &str, source: &Path) -> Result<TempDir> {
         step.run(&mut git.cmd(["checkout", "--quiet", "-B", BRANCH, "--no-track", "HEAD"]))?;
         step.run(&mut git.cmd(["tag", "base"])).map(drop)
     })?;
-    project.ui.step("apply the series", |step| apply(project, step, &git))?;
     Ok(part)
 }
 
@@ -209,6 +236,10 @@ pub fn remove(project: &Project) -> Result<()> {
         let dir = entry?.path();
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         if !dir.is_dir() || (name != "linux" && !name.starts_with("linux-")) {
+            continue;
+        }
+        if name.starts_with(REBASED) {
+            println!("{name}/ is kept: remove it yourself");
             continue;
         }
         if !is_untouched(&Git::at(&dir))? {
