@@ -21,6 +21,7 @@ const RELEASE: &str = "bookworm";
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Deps {
     bindgen: String,
+    cargo_deny: String,
     cargo_mutants: String,
     virtme_ng: String,
     debian: Vec<Package>,
@@ -36,13 +37,16 @@ struct Package {
     /// The architectures that need it; none: all.
     #[serde(default)]
     arch: Vec<String>,
+    /// The verb that needs it; none: all.
+    verb: Option<String>,
     /// The suite that it is in, if that is not the machine's own.
     suite: Option<String>,
 }
 
 impl Package {
-    fn is_needed(&self, chosen: &Selection) -> bool {
-        self.arch.is_empty() || chosen.0.iter().any(|arch| self.arch.contains(&arch.name))
+    fn is_needed(&self, verb: Option<&str>, chosen: &Selection) -> bool {
+        let arch = self.arch.is_empty() || chosen.0.iter().any(|arch| self.arch.contains(&arch.name));
+        arch && self.verb.as_deref() == verb
     }
 }
 
@@ -69,7 +73,7 @@ pub struct Tools {
 /// Makes sure that everything is installed; quick and silent when it is.
 pub fn ensure(project: &Project) -> Result<Tools> {
     let deps = deps();
-    debian(project, &deps)?;
+    debian(project, &deps, None)?;
     let bindgen_dir = cargo_install(project, "bindgen", "bindgen-cli", &deps.bindgen)?;
     let venv = project.cache.join(format!("virtme-ng-{}", deps.virtme_ng));
     // Written last: a venv without it was interrupted.
@@ -92,6 +96,17 @@ pub fn cargo_mutants(project: &Project) -> Result<PathBuf> {
     Ok(dir.join("cargo-mutants"))
 }
 
+/// Makes sure of the packages that only `verb` needs.
+pub fn ensure_for(project: &Project, verb: &str) -> Result<()> {
+    debian(project, &deps(), Some(verb))
+}
+
+/// Makes sure of cargo-deny, which only the verb `check-series` needs.
+pub fn cargo_deny(project: &Project) -> Result<PathBuf> {
+    let dir = cargo_install(project, "cargo-deny", "cargo-deny", &deps().cargo_deny)?;
+    Ok(dir.join("cargo-deny"))
+}
+
 /// The folder with `program` of that version of a crate, in the cache.
 fn cargo_install(project: &Project, program: &str, name: &str, version: &str) -> Result<PathBuf> {
     let root = project.cache.join(format!("{program}-{version}"));
@@ -108,8 +123,9 @@ fn cargo_install(project: &Project, program: &str, name: &str, version: &str) ->
 }
 
 /// The machine's own packages first: those of other suites build on them.
-fn debian(project: &Project, deps: &Deps) -> Result<()> {
-    let needed: Vec<&Package> = deps.debian.iter().filter(|d| d.is_needed(&project.opts.arch)).collect();
+fn debian(project: &Project, deps: &Deps, verb: Option<&str>) -> Result<()> {
+    let is_needed = |package: &&Package| package.is_needed(verb, &project.opts.arch);
+    let needed: Vec<&Package> = deps.debian.iter().filter(is_needed).collect();
     let names: Vec<&str> = needed.iter().map(|d| d.package.as_str()).collect();
     let missing = missing(&names, &installed(&names)?);
     let mut suites: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();

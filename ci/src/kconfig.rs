@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Kconfig fragments: what was asked for against what the kernel was built with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -27,21 +27,27 @@ impl Fragments {
             let path = dir.join(name);
             let text = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read the fragment kernel-config/{name}"))?;
-            all.add(name, &text)?;
+            all.add(&format!("kernel-config/{name}"), &text)?;
         }
         Ok(all)
     }
 
-    fn add(&mut self, fragment: &str, text: &str) -> Result<()> {
+    /// `text` is what the file `fragment` says.
+    pub fn add(&mut self, fragment: &str, text: &str) -> Result<()> {
         for line in text.lines() {
             if let Some((option, value)) = option(line) {
                 let request = Request { value: value.to_owned(), fragment: fragment.to_owned() };
                 self.requests.insert(option.to_owned(), request);
             } else if !line.trim().is_empty() && !line.starts_with('#') {
-                bail!("kernel-config/{fragment}: not a line of Kconfig: {line}");
+                bail!("{fragment}: not a line of Kconfig: {line}");
             }
         }
         Ok(())
+    }
+
+    /// Drops what `symbols` (without CONFIG_) does not have.
+    pub fn keep_only(&mut self, symbols: &BTreeSet<&str>) {
+        self.requests.retain(|option, _| symbols.contains(option.trim_start_matches("CONFIG_")));
     }
 
     /// As KCONFIG_ALLCONFIG wants it.
@@ -58,7 +64,7 @@ impl Fragments {
             let value = built.get(option.as_str()).copied().unwrap_or("n");
             if value != asked.value {
                 bail!(
-                    "{option} is {value} in the built .config, kernel-config/{} asks for {}: \
+                    "{option} is {value} in the built .config, {} asks for {}: \
                      a dependency is missing, or the symbol is gone",
                     asked.fragment,
                     asked.value
@@ -85,7 +91,7 @@ mod tests {
 
     fn fragments(text: &str) -> Fragments {
         let mut all = Fragments::default();
-        all.add("test.config", text).unwrap();
+        all.add("kernel-config/test.config", text).unwrap();
         all
     }
 

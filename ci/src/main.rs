@@ -7,6 +7,7 @@ mod base;
 mod bases;
 mod boot;
 mod build;
+mod check;
 mod child;
 mod clean;
 mod demo;
@@ -131,6 +132,8 @@ enum Verb {
     Rebase,
     /// break pending.rs and image.rs on purpose, each bug in turn: a test must notice it
     Mutants,
+    /// each patch alone: checkpatch, linters, documentation, ten configurations; a table
+    CheckSeries,
     /// the mails of the series, addressed, in build/submit/; sends nothing
     Submit,
     /// remove build/ and log/
@@ -181,6 +184,7 @@ fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Deps => return Ok(()),
         Verb::Test => return test::run(&project, &tools),
+        Verb::CheckSeries => return check::run(&project, &tools),
         Verb::Bases => return bases::run(&project, &tools),
         _ => {}
     }

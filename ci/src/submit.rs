@@ -16,6 +16,8 @@ use crate::series;
 
 /// The commit that all tests have passed on. Its id stands for the messages, too.
 const TESTED: &str = "build/series.tested";
+/// What `patches/` was when each patch has passed its checks.
+const CHECKED: &str = "build/series.checked";
 const DEST: &str = "build/submit";
 
 type Addresses = BTreeSet<String>;
@@ -36,6 +38,7 @@ struct Mail {
 pub fn submit(project: &Project) -> Result<()> {
     let git = patches::tree(project)?;
     fail_unless_tested(project, &git)?;
+    fail_unless_checked(project, &git)?;
     let sender = sender(&project.root)?;
     let mails = project.ui.step("write the mails", |_| write(&git, &sender, project.opts.signoff))?;
     save(project, &mails)?;
@@ -58,6 +61,21 @@ pub fn mark_tested(project: &Project) -> Result<()> {
     }
     let head = Git::at(project.root.join("linux")).capture(["rev-parse", "HEAD"])?;
     fs::write(project.root.join(TESTED), head).with_context(|| format!("cannot write {TESTED}"))
+}
+
+/// Notes that each patch has passed its checks.
+pub fn mark_checked(project: &Project, git: &Git) -> Result<()> {
+    let digest = series::digest(git, &project.patches())?;
+    fs::write(project.root.join(CHECKED), digest).with_context(|| format!("cannot write {CHECKED}"))
+}
+
+fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
+    let different = !series::differences(project, &series::export(git)?)?.is_empty();
+    let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
+    if different || passed != series::digest(git, &project.patches())? {
+        bail!("the patches have not passed their checks: run make check-series first");
+    }
+    Ok(())
 }
 
 fn fail_unless_tested(project: &Project, git: &Git) -> Result<()> {
@@ -238,5 +256,23 @@ esac
         fail_unless_tested(&project, &git).unwrap();
         git.capture(["commit", "-q", "--amend", "-m", "another message"]).unwrap();
         assert!(refused().contains("run make test first"));
+    }
+
+    #[test]
+    fn what_has_not_been_checked_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let project = crate::project::for_test(root.path());
+        let git = tree(root.path());
+        for (name, content) in series::export(&git).unwrap() {
+            fs::create_dir_all(root.path().join(&name).parent().unwrap()).unwrap();
+            fs::write(root.path().join(name), content).unwrap();
+        }
+        let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();
+        assert!(refused().contains("run make check-series first"));
+        fs::create_dir(root.path().join("build")).unwrap();
+        mark_checked(&project, &git).unwrap();
+        fail_unless_checked(&project, &git).unwrap();
+        fs::write(root.path().join("patches/0002-module-two.patch"), "another").unwrap();
+        assert!(refused().contains("run make check-series first"));
     }
 }

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One check of one patch.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{bail, Context, Result};
+
+use crate::apt::Apt;
+use crate::child::{self, End};
+use crate::deps::Tools;
+use crate::git::Git;
+use crate::kbuild;
+use crate::project::Project;
+use crate::ui::{first_error, Step};
+
+use super::plan::{Check, Config, OldestRust, Plan};
+
+/// A commit of the series.
+pub struct Patch {
+    pub number: usize,
+    pub commit: String,
+    pub subject: String,
+    /// What it changes, without what it removes.
+    pub files: Vec<String>,
+}
+
+/// Runs checks in one tree, whose HEAD is the patch in question.
+pub struct Bench<'a> {
+    pub project: &'a Project,
+    pub tools: &'a Tools,
+    pub plan: &'a Plan,
+    pub git: &'a Git,
+    /// The build folders are in it.
+    pub dir: &'a Path,
+    /// Every file that the series changes.
+    pub files: &'a [String],
+    /// The commit where every option is there.
+    pub last: &'a str,
+}
+
+/// What a check found: what counts, and how much is excepted.
+pub struct Findings {
+    pub counted: Vec<String>,
+    pub excepted: usize,
+}
+
+impl Bench<'_> {
+    pub fn check(&self, step: &mut Step, check: &Check, patch: &Patch) -> Result<Findings> {
+        if self.git.capture(["rev-parse", "HEAD"])? != patch.commit {
+            step.run(&mut self.git.cmd(["checkout", "--quiet", "--detach", &patch.commit]))?;
+        }
+        let mut found = vec![];
+        let mut output = String::new();
+        let mut failed = false;
+        for command in &mut self.commands(step, check, patch, &mut found)? {
+            let (end, said) = step.run_until(command, None)?;
+            failed |= !matches!(end, End::Exited(status) if status.success());
+            output += &said;
+        }
+        found.extend(check.findings(&output, self.files)?);
+        if failed && found.is_empty() {
+            bail!("{}", first_error(&output));
+        }
+        self.sort(check, found)
+    }
+
+    fn sort(&self, check: &Check, found: Vec<String>) -> Result<Findings> {
+        let mut findings = Findings { counted: vec![], excepted: 0 };
+        for line in found {
+            let mut excepted = false;
+            for exception in self.plan.exceptions(check) {
+                excepted |= exception.is_for(&line)?;
+            }
+            match excepted {
+                true => findings.excepted += 1,
+                false => findings.counted.push(line),
+            }
+        }
+        Ok(findings)
+    }
+
+    /// What is to be run; `found` gets what kconfig complains about.
+    fn commands(
+        &self,
+        step: &mut Step,
+        check: &Check,
+        patch: &Patch,
+        found: &mut Vec<String>,
+    ) -> Result<Vec<Command>> {
+        let (run, files) = (self.plan.run(check), check.files(&patch.files));
+        if let Some(config) = self.plan.config(check) {
+            let obj = self.dir.join(check.config.as_deref().unwrap_or_default());
+            found.extend(self.configure(step, config, &obj, patch)?);
+            self.forget_objects(&obj, patch);
+            let mut make = self.make(step, config, &obj)?;
+            make.args(words(run, patch, &files, None));
+            return Ok(vec![make]);
+        }
+        let each = run.iter().any(|word| word == "{file}");
+        let runs = if each { files.iter().copied().map(Some).collect() } else { vec![None] };
+        let command = |file| {
+            let words = words(run, patch, &files, file);
+            let mut cmd = child::command(self.program(&words[0]));
+            cmd.args(&words[1..]).current_dir(&self.git.dir);
+            cmd
+        };
+        Ok(runs.into_iter().map(command).collect())
+    }
+
+    /// A script of the tree, or a program.
+    fn program(&self, word: &str) -> PathBuf {
+        if word.contains('/') {
+            return self.git.dir.join(word);
+        }
+        PathBuf::from(word)
+    }
+
+    fn make(&self, step: &mut Step, config: &Config, obj: &Path) -> Result<Command> {
+        let arch = std::env::consts::ARCH;
+        let mut make = kbuild::make(self.project, self.tools, &self.git.dir, obj, arch);
+        // A message on one line, with its file. Flags that differ would compile all anew.
+        make.args(["W=1", "KRUSTFLAGS=--error-format=short"]).args(&config.make);
+        if config.oldest {
+            let rust = oldest_rust(self.project, step, &self.plan.oldest_rust)?;
+            make.arg(format!("RUSTC={}", rust.join("usr/bin/rustc").display()));
+            make.env("LD_LIBRARY_PATH", rust.join(format!("usr/lib/{arch}-linux-gnu")));
+        }
+        Ok(make)
+    }
+
+    /// Complaints of kconfig.
+    fn configure(&self, step: &mut Step, config: &Config, obj: &Path, patch: &Patch) -> Result<Vec<String>> {
+        fs::create_dir_all(obj).with_context(|| format!("cannot make {}", obj.display()))?;
+        let mut fragments = self.plan.fragments(config)?;
+        if patch.commit != self.last {
+            let kconfig = ["grep", "-hE", "^(menu)?config [A-Z0-9_]+$", "--", "*Kconfig*"];
+            let symbols = self.git.capture(kconfig)?;
+            let symbols: BTreeSet<&str> = symbols.lines().filter_map(|l| l.split(' ').nth(1)).collect();
+            fragments.keep_only(&symbols);
+        }
+        // Not twice, for the next check in the same folder.
+        let (configured, state) = (obj.join("configured"), format!("{}\n{}", patch.commit, fragments.text()));
+        if fs::read_to_string(&configured).is_ok_and(|old| old == state) {
+            return Ok(vec![]);
+        }
+        let make = self.make(step, config, obj)?;
+        let said = kbuild::configure(step, make, obj, &fragments)?;
+        fragments.check(&fs::read_to_string(obj.join(".config"))?)?;
+        let complaint = |line: &&str| line.to_lowercase().contains("warning");
+        let complaints: Vec<_> = said.lines().filter(complaint).map(str::to_owned).collect();
+        if complaints.is_empty() {
+            fs::write(configured, state)?;
+        }
+        Ok(complaints)
+    }
+
+    /// What is up to date is not compiled, and gives no warning.
+    fn forget_objects(&self, obj: &Path, patch: &Patch) {
+        let of_kbuild = |file: &&String| file.ends_with(".c") || file.ends_with(".rs");
+        for file in self.files.iter().filter(of_kbuild).filter(|f| !f.starts_with("rust/")) {
+            let _ = fs::remove_file(obj.join(file).with_extension("o"));
+        }
+        if patch.files.iter().any(|file| file.starts_with("rust/kernel/")) {
+            let _ = fs::remove_file(obj.join("rust/kernel.o"));
+        }
+    }
+}
+
+/// The words of a command line, with what {...} stands for.
+fn words(run: &[String], patch: &Patch, files: &[&str], file: Option<&str>) -> Vec<String> {
+    let object = |file: &&str| Path::new(file).with_extension("o").to_string_lossy().into_owned();
+    // Those of tools/ are not compiled by kbuild.
+    let compiled = || files.iter().filter(|file| !file.starts_with("tools/"));
+    let expand = |word: &String| match word.as_str() {
+        "{commit}" => vec![patch.commit.clone()],
+        "{files}" => files.iter().map(|file| file.to_string()).collect(),
+        "{file}" => file.map(str::to_owned).into_iter().collect(),
+        "{objects}" => compiled().map(object).collect(),
+        _ => vec![word.clone()],
+    };
+    run.iter().flat_map(expand).collect()
+}
+
+/// The folder of the oldest Rust, in the cache: it is unpacked, not installed.
+fn oldest_rust(project: &Project, step: &mut Step, rust: &OldestRust) -> Result<PathBuf> {
+    let done = project.cache.join(format!("rust-{}", rust.version));
+    if !done.exists() {
+        let part = tempfile::Builder::new().prefix("rust-").tempdir_in(&project.cache)?;
+        let apt = Apt::new(part.path(), &[&rust.suite])?;
+        let packages: Vec<_> = rust.packages.iter().map(|name| format!("{name}={}", rust.version)).collect();
+        let packages: Vec<_> = packages.iter().map(String::as_str).collect();
+        let failed = || format!("no {} from {}: check the network", packages.join(" "), apt.mirror);
+        let unpacked = apt.unpack(step, &packages).with_context(failed)?;
+        fs::rename(unpacked, &done).context("cannot move the oldest Rust into place")?;
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_is_filled_in() {
+        let patch = Patch { number: 1, commit: "c0".into(), subject: String::new(), files: vec![] };
+        let run = ["a", "{commit}", "{files}", "{objects}", "{file}"].map(str::to_owned);
+        let words = |file| words(&run, &patch, &["k/x.c", "tools/y.c"], file).join(" ");
+        assert_eq!(words(None), "a c0 k/x.c tools/y.c k/x.o");
+        assert_eq!(words(Some("k/x.c")), "a c0 k/x.c tools/y.c k/x.o k/x.c");
+    }
+}
