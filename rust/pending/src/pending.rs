@@ -10,9 +10,9 @@
 //! follows from the outcome. A load of another name, that needs what the module exports, waits for
 //! it as well, but comes to an end of its own.
 //!
-//! A claim can be *provisional*, by a name that was only looked up in an image that is not copied or
-//! checked yet. Its duplicates wait as for any other. If the image turns out to be a bad one, or to
-//! bear another name, the name is passed on to one of the duplicates, which has its turn.
+//! A claim can be *provisional*, by a name that was only looked up in an image that is not copied
+//! or checked yet. Its duplicates wait as for any other. If the image turns out to be a bad one, or
+//! to bear another name, the name is passed on to one of the duplicates, which has its turn.
 //!
 //! An owner is pending before its module reaches the module list and until after the last change of
 //! its module's state. So a look into the list of pending loads first and into the module list
@@ -590,8 +590,8 @@ mod tests {
             self.more.notify_all();
         }
 
-        /// Sleeps until there are `count` results, then takes all, and their room. It does not sleep
-        /// for ever, so that a bug fails the test.
+        /// Sleeps until there are `count` results, then takes all, and their room. It does not
+        /// sleep for ever, so that a bug fails the test.
         fn take(&self, count: usize) -> Result<KVec<T>> {
             let mut left = msecs_to_jiffies(PATIENCE);
             let mut all = self.all.lock();
