@@ -112,6 +112,17 @@ fn the_largest_table_is_searched_at_the_cost_that_is_said() {
     assert_eq!(find(image(&sections)), None);
 }
 
+#[test]
+fn what_is_no_elf_file_with_such_headers_is_refused() {
+    let good = image(&[Section { named: true, sized: true }]);
+    assert_eq!(find(good.clone()), Some(0));
+    for place in [0, 1, 2, 3, 58, 59] {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        assert_eq!(find(bad), None, "byte {place}");
+    }
+}
+
 /// No random damage makes a sum come out right again that does not fit its type.
 #[test]
 fn a_name_behind_the_end_of_all_numbers_is_not_one_at_their_start() {

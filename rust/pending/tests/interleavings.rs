@@ -336,7 +336,7 @@ fn the_last_duplicate_is_killed_while_a_name_is_passed_on() {
     });
 }
 
-// 9111, 0.6 s
+// 9111, 0.8 s
 #[test]
 fn one_of_two_duplicates_is_killed_while_a_name_is_passed_on() {
     explore(|| {
@@ -402,6 +402,7 @@ fn a_dependent_load_is_woken_or_leaves() {
     });
 }
 
+// 5785, 0.4 s
 #[test]
 fn a_dependent_load_that_is_killed_or_late_waits_for_nobody() {
     explore(|| {
