@@ -81,11 +81,12 @@ fn contents(stage: &Path) -> Result<String> {
 pub fn command(kernel: &Kernel) -> Result<Command> {
     let arch = &kernel.arch;
     let archive = kernel.stage.join(ARCHIVE);
-    let line = format!("console={} panic=-1 printk.devkmsg=on kunit.enable=1 kunit.autorun=1", arch.console);
+    let ours = "panic=-1 printk.devkmsg=on kunit.enable=1 kunit.autorun=1";
+    let line = format!("console={} {ours} {}", arch.console, arch.parameter);
     let Some((qemu, machine)) = arch.start.split_first() else {
         let mut um = child::command(&kernel.image);
         um.arg(format!("initrd={}", archive.display())).arg(format!("mem={MEMORY}"));
-        um.args(["con=null", "con0=null,fd:1"]).args(line.split(' '));
+        um.args(["con=null", "con0=null,fd:1"]).args(line.split_whitespace());
         return Ok(um);
     };
     let mut cmd = child::command(qemu);

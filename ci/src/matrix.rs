@@ -47,6 +47,8 @@ pub struct Arch {
     pub cc: Vec<String>,
     pub start: Vec<String>,
     pub console: String,
+    #[serde(default)]
+    pub parameter: String,
     pub vng: Option<String>,
 }
 

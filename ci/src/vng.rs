@@ -86,7 +86,8 @@ pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> 
     }
     // 9p is in QEMU itself: nothing else to install, to start and to clean up. The guest
     // gets its modules from the stage folder, not from a view of the build folder.
-    cmd.args(["--force-9p", "--skip-modules", "--append", "printk.devkmsg=on"]);
+    cmd.args(["--force-9p", "--skip-modules", "--append"]);
+    cmd.arg(format!("printk.devkmsg=on {}", kernel.arch.parameter));
     if !kvm_works() {
         cmd.arg("--disable-kvm");
     }
