@@ -95,6 +95,11 @@ pub fn variants() -> Vec<String> {
     matrix().variant.into_keys().collect()
 }
 
+/// The architecture of this machine.
+pub fn host() -> Result<Arch> {
+    Ok(Selection::parse("host")?.0.swap_remove(0))
+}
+
 /// What ARCH= chose.
 #[derive(Clone, Debug)]
 pub struct Selection(pub Vec<Arch>);
@@ -128,7 +133,7 @@ impl Selection {
         let list = list.join(", ");
         let mut chosen = vec![];
         for word in words.split(',') {
-            let name = if word == "host" { host() } else { word };
+            let name = if word == "host" { host_name() } else { word };
             match known.remove(name) {
                 Some(arch) => chosen.push(arch),
                 None => bail!("no architecture {name} (or it is named twice): there are {list}; all; host"),
@@ -139,7 +144,7 @@ impl Selection {
 }
 
 /// The architecture of this machine by the names of kernels.toml.
-fn host() -> &'static str {
+fn host_name() -> &'static str {
     match std::env::consts::ARCH {
         "aarch64" => "arm64",
         "powerpc64" => "ppc64le",

@@ -186,3 +186,22 @@ impl Passed {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Passed;
+
+    #[test]
+    fn what_passed_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("passed");
+        let mut passed = Passed::read(file.clone()).unwrap();
+        assert_eq!(passed.get("c0 checkpatch"), None);
+        passed.insert("c0 checkpatch".to_owned(), 2).unwrap();
+        passed.insert("c0 sparse".to_owned(), 0).unwrap();
+        let again = Passed::read(file).unwrap();
+        assert_eq!(again.get("c0 checkpatch"), Some(2));
+        assert_eq!(again.get("c0 sparse"), Some(0));
+        assert_eq!(again.get("c1 sparse"), None);
+    }
+}

@@ -80,7 +80,7 @@ impl Plan {
     }
 
     pub fn run<'a>(&'a self, check: &'a Check) -> &'a [String] {
-        if check.run.is_empty() {
+        if check.is_build() {
             return &self.targets;
         }
         &check.run
@@ -109,6 +109,11 @@ impl Plan {
 }
 
 impl Check {
+    /// Whether it compiles, and no more.
+    pub fn is_build(&self) -> bool {
+        self.run.is_empty()
+    }
+
     /// Those of `files` that it is for.
     pub fn files<'a>(&self, files: &'a [String]) -> Vec<&'a str> {
         let is_for = |file: &&str| self.files.iter().any(|pattern| is_like(file, pattern));
