@@ -123,11 +123,15 @@ impl Job<'_> {
     fn warnings(&self, step: &mut Step) -> Result<()> {
         let changed = series::changed_files(&Git::at(&self.tree.dir))?;
         let mut folders = BTreeSet::new();
+        let config = fs::read_to_string(self.obj.join(".config"))?;
         for file in changed.iter().filter(|file| file.ends_with(".c") && !file.starts_with("tools/")) {
-            let object = self.obj.join(file).with_extension("o");
-            // What is up to date is not compiled, and gives no warning.
-            let _ = fs::remove_file(object);
-            folders.extend(Path::new(file).parent().map(|folder| format!("{}/", folder.display())));
+            let (folder, name) = file.rsplit_once('/').context("a source file at the top")?;
+            let makefile = fs::read_to_string(self.tree.dir.join(folder).join("Makefile"))?;
+            if is_compiled(&makefile, &config, &name.replace(".c", ".o")) {
+                // What is up to date is not compiled, and gives no warning.
+                let _ = fs::remove_file(self.obj.join(file).with_extension("o"));
+                folders.insert(format!("{folder}/"));
+            }
         }
         let output = step.run(self.make(&self.obj, &self.arch.kbuild).arg("W=1").args(folders))?;
         match warning(&output, &changed) {
@@ -197,6 +201,16 @@ impl Job<'_> {
     }
 }
 
+/// Whether a configuration compiles an object, by the line of its folder's Makefile. Without
+/// this, a folder full of files would be compiled for one that is left out.
+fn is_compiled(makefile: &str, config: &str, object: &str) -> bool {
+    let line = makefile.lines().find(|line| line.split_whitespace().any(|word| word == object));
+    let option = line.and_then(|line| Some(line.split_once("$(")?.1.split_once(')')?.0));
+    let chosen =
+        |line: &str, option| ["=y", "=m"].map(|set| format!("{option}{set}")).contains(&line.to_owned());
+    option.is_none_or(|option| config.lines().any(|line| chosen(line, option)))
+}
+
 /// The first warning that a compiler gave for one of `files`.
 fn warning<'a>(output: &'a str, files: &[String]) -> Option<&'a str> {
     let mut lines = output.lines().filter(|line| line.contains("warning:"));
@@ -216,7 +230,17 @@ pub fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::warning;
+    use super::{is_compiled, warning};
+
+    #[test]
+    fn an_object_is_compiled_if_its_option_is_set() {
+        let makefile = "obj-y = fork.o exec.o\nobj-$(CONFIG_AUDITSYSCALL) += auditsc.o audit_fs.o\n";
+        let compiled = |config, object| is_compiled(makefile, config, object);
+        assert!(compiled("", "exec.o") && compiled("", "of another line.o"));
+        assert!(compiled("CONFIG_AUDITSYSCALL=y\n", "auditsc.o"));
+        assert!(compiled("CONFIG_AUDITSYSCALL=m\n", "audit_fs.o"));
+        assert!(!compiled("# CONFIG_AUDITSYSCALL is not set\n", "auditsc.o"));
+    }
 
     #[test]
     fn only_warnings_of_the_series_count() {
