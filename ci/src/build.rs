@@ -206,9 +206,10 @@ impl Job<'_> {
 fn is_compiled(makefile: &str, config: &str, object: &str) -> bool {
     let line = makefile.lines().find(|line| line.split_whitespace().any(|word| word == object));
     let option = line.and_then(|line| Some(line.split_once("$(")?.1.split_once(')')?.0));
-    let chosen =
-        |line: &str, option| ["=y", "=m"].map(|set| format!("{option}{set}")).contains(&line.to_owned());
-    option.is_none_or(|option| config.lines().any(|line| chosen(line, option)))
+    option.is_none_or(|option| {
+        let mut values = config.lines().filter_map(|line| line.strip_prefix(option));
+        values.any(|value| value == "=y" || value == "=m")
+    })
 }
 
 /// The first warning that a compiler gave for one of `files`.
