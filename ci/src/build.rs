@@ -17,7 +17,7 @@ use crate::initramfs;
 use crate::kbuild;
 use crate::kconfig::Fragments;
 use crate::kselftest;
-use crate::matrix::{self, Arch};
+use crate::matrix::{self, Arch, SUITES};
 use crate::project::Project;
 use crate::series;
 use crate::tree::Tree;
@@ -60,6 +60,7 @@ pub fn ensure(
             obj: tree.build.join(&name),
             stage: tree.build.join(format!("{name}-guest")),
             has_initramfs: matrix::has_initramfs(variant),
+            has_modprobe: SUITES.contains(&variant.as_str()),
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
             name,
         };
@@ -83,6 +84,7 @@ struct Job<'a> {
     stage: PathBuf,
     fragments: Fragments,
     has_initramfs: bool,
+    has_modprobe: bool,
 }
 
 impl Job<'_> {
@@ -102,8 +104,10 @@ impl Job<'_> {
             step.run(self.make(&self.obj, &self.arch.kbuild).args([&self.arch.image.0, "modules"]))?;
             self.modules(step)?;
             let headers = self.headers(step)?;
-            if self.arch.has_vng() {
+            if self.has_modprobe {
                 self.install(step)?;
+            }
+            if self.arch.has_vng() {
                 self.kselftest(step, &headers)?;
                 self.programs(step)?;
             }
