@@ -64,14 +64,20 @@ impl Apt {
         step.run(&mut self.get(&["update"]))?;
         step.run(self.get(&["download"]).args(packages))?;
         let to = self.dir.join("unpacked");
-        for entry in fs::read_dir(&self.dir)? {
-            let package = entry?.path();
-            if package.extension().is_some_and(|e| e == "deb") {
-                step.run(child::command("dpkg-deb").arg("-x").arg(package).arg(&to))?;
-            }
-        }
+        extract(step, &self.dir, &to)?;
         Ok(to)
     }
+}
+
+/// Unpacks all packages that are in `from` into `to`.
+pub fn extract(step: &mut Step, from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from)? {
+        let package = entry?.path();
+        if package.extension().is_some_and(|e| e == "deb") {
+            step.run(child::command("dpkg-deb").arg("-x").arg(package).arg(to))?;
+        }
+    }
+    Ok(())
 }
 
 fn indextargets() -> Result<String> {

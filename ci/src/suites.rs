@@ -10,9 +10,8 @@ use anyhow::{bail, Context, Result};
 use comfy_table::{presets, Table};
 use serde::Deserialize;
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt};
 use crate::build::{self, Kernel};
-use crate::child;
 use crate::demo::CPUS;
 use crate::deps::Tools;
 use crate::ktap::{self, Outcome};
@@ -117,13 +116,7 @@ fn unpack(step: &mut Step, dir: &Path, wanted: &str, suite: &str) -> Result<()> 
     step.run(&mut apt.get(&["-o", &status, "update"]))?;
     let install = ["-o", &status, "install", "--download-only", "--no-install-recommends", "-y", wanted];
     step.run(&mut apt.get(&install))?;
-    for entry in fs::read_dir(dir.join("cache/archives"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "deb") {
-            step.run(child::command("dpkg-deb").arg("-x").arg(path).arg(dir.join("root")))?;
-        }
-    }
-    Ok(())
+    apt::extract(step, &dir.join("cache/archives"), &dir.join("root"))
 }
 
 fn boot(project: &Project, tools: &Tools, kernel: &Kernel, suites: &Suites, dir: &Path) -> Result<Results> {
