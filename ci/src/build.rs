@@ -90,7 +90,7 @@ struct Job<'a> {
 impl Job<'_> {
     fn build(&self) -> Result<()> {
         if !self.obj.exists() {
-            self.project.need_space(&self.project.root, 3, "a kernel build")?;
+            self.project.need_space(&self.project.root, 1, "a kernel build")?;
             fs::create_dir_all(&self.obj).context("cannot make the build folder")?;
         }
         self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;

@@ -12,6 +12,19 @@ use crate::project::Project;
 use crate::tree::Tree;
 use crate::{architectures, build, demo, patches, submit, tree};
 
+/// What was counted, and what went wrong, to be said once more at the end.
+#[derive(Default)]
+struct Count {
+    tally: Tally,
+    errors: Vec<String>,
+}
+
+impl Count {
+    fn add(&mut self, tally: Tally) {
+        self.tally = self.tally + tally;
+    }
+}
+
 /// A run of cargo test.
 struct CargoTest {
     name: &'static str,
@@ -46,12 +59,16 @@ const CARGO_TESTS: [CargoTest; 5] = [
 ];
 
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
-    let mut tally = Tally::default();
-    let outcome = all(project, tools, &mut tally);
+    let mut counted = Count::default();
+    let outcome = all(project, tools, &mut counted);
     if let Err(error) = &outcome {
         if error.is::<Interrupted>() {
             return outcome;
         }
+    }
+    let Count { tally, errors } = counted;
+    for error in errors {
+        println!("failed: {error}");
     }
     let skipped = match tally.skipped {
         0 => String::new(),
@@ -67,18 +84,18 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
 
 /// One check after the other. A failure is counted and the next check still runs,
 /// as far as it can.
-fn all(project: &Project, tools: &Tools, tally: &mut Tally) -> Result<()> {
+fn all(project: &Project, tools: &Tools, counted: &mut Count) -> Result<()> {
     for test in &CARGO_TESTS {
-        count(tally, cargo_test(project, test))?;
+        count(counted, cargo_test(project, test))?;
     }
-    check(tally, tree::try_series(project))?;
-    let Some(tree) = check(tally, tree::ensure(project))? else { return Ok(()) };
+    check(counted, tree::try_series(project))?;
+    let Some(tree) = check(counted, tree::ensure(project))? else { return Ok(()) };
     if project.opts.kdir.is_none() {
-        check(tally, patches::patches(project, true))?;
+        check(counted, patches::patches(project, true))?;
     }
     let mut rows = vec![];
     for arch in &project.opts.arch.0 {
-        architecture(project, tools, &tree, arch, (tally, &mut rows))?;
+        architecture(project, tools, &tree, arch, (counted, &mut rows))?;
     }
     println!("{}", architectures::table(&rows));
     Ok(())
@@ -91,49 +108,50 @@ fn architecture(
     tools: &Tools,
     tree: &Tree,
     arch: &Arch,
-    (tally, rows): (&mut Tally, &mut Vec<Row>),
+    (counted, rows): (&mut Count, &mut Vec<Row>),
 ) -> Result<()> {
-    let Some(kernels) = check(tally, build::ensure(project, tools, tree, arch))? else { return Ok(()) };
+    let Some(kernels) = check(counted, build::ensure(project, tools, tree, arch))? else { return Ok(()) };
     for kernel in architectures::tested(&kernels) {
-        if let Some(row) = check(tally, architectures::boot(project, tree, kernel))? {
-            *tally = *tally + row.tally();
+        if let Some(row) = check(counted, architectures::boot(project, tree, kernel))? {
+            counted.add(row.tally());
             rows.push(row);
         }
     }
     for kernel in kernels.values().filter(|_| arch.has_vng() || project.opts.root.is_some()) {
-        count(tally, kselftest::run(project, tools, kernel))?;
+        count(counted, kselftest::run(project, tools, kernel))?;
     }
     if arch.is_compared() {
         let targets = demo::run(project, tools, &kernels);
-        count(tally, targets.map(|(passed, failed)| Tally { passed, failed, skipped: 0 }))?;
+        count(counted, targets.map(|(passed, failed)| Tally { passed, failed, skipped: 0 }))?;
     }
     Ok(())
 }
 
 /// Counts a check; an interrupt ends all of them.
-fn check<T>(tally: &mut Tally, result: Result<T>) -> Result<Option<T>> {
+fn check<T>(counted: &mut Count, result: Result<T>) -> Result<Option<T>> {
     match result {
         Ok(value) => {
-            tally.passed += 1;
+            counted.tally.passed += 1;
             Ok(Some(value))
         }
         Err(error) if error.is::<Interrupted>() => Err(error),
         Err(error) => {
-            tally.failed += 1;
+            counted.tally.failed += 1;
             eprintln!("error: {error:#}");
+            counted.errors.push(format!("{error:#}"));
             Ok(None)
         }
     }
 }
 
 /// Adds tests that were counted already.
-fn count(tally: &mut Tally, result: Result<Tally>) -> Result<()> {
+fn count(counted: &mut Count, result: Result<Tally>) -> Result<()> {
     match result {
         Ok(more) => {
-            *tally = *tally + more;
+            counted.add(more);
             Ok(())
         }
-        Err(error) => check::<()>(tally, Err(error)).map(drop),
+        Err(error) => check::<()>(counted, Err(error)).map(drop),
     }
 }
 
@@ -183,10 +201,11 @@ mod tests {
 
     #[test]
     fn an_interrupt_is_not_a_failed_check() {
-        let mut tally = Tally::default();
-        assert!(check::<()>(&mut tally, Err(Interrupted.into())).is_err());
-        assert!(check::<()>(&mut tally, Err(anyhow::anyhow!("x"))).unwrap().is_none());
-        assert!(check(&mut tally, Ok(1)).unwrap().is_some());
-        assert_eq!(tally, Tally { passed: 1, failed: 1, skipped: 0 });
+        let mut counted = Count::default();
+        assert!(check::<()>(&mut counted, Err(Interrupted.into())).is_err());
+        assert!(check::<()>(&mut counted, Err(anyhow::anyhow!("x"))).unwrap().is_none());
+        assert!(check(&mut counted, Ok(1)).unwrap().is_some());
+        assert_eq!(counted.tally, Tally { passed: 1, failed: 1, skipped: 0 });
+        assert_eq!(counted.errors, ["x"]);
     }
 }
