@@ -71,6 +71,7 @@ int main(void)
 	mount("proc", "/proc", "proc", 0, NULL);
 	mount("sysfs", "/sys", "sysfs", 0, NULL);
 	mount("debugfs", "/sys/kernel/debug", "debugfs", 0, NULL);
+	mount("tracefs", "/sys/kernel/tracing", "tracefs", 0, NULL);
 	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
 	log = open("/dev/kmsg", O_WRONLY);
 	pipe(output);
