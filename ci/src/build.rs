@@ -2,7 +2,7 @@
 //! `build`: the kernels of kernels.toml, and beside each a stage folder with what
 //! its guests need.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -96,12 +96,17 @@ impl Job<'_> {
         self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;
         let state = series::state(&Git::at(&self.tree.dir))?;
         let quiet = self.obj.join("no-warnings");
-        if fs::read_to_string(&quiet).ok() != Some(state.clone()) {
+        let is_judged = fs::read_to_string(&quiet).ok() == Some(state.clone());
+        if !is_judged {
             self.project.ui.step(&format!("W=1 {}", self.name), |step| self.warnings(step))?;
-            fs::write(quiet, state)?;
         }
         self.project.ui.step(&format!("build {}", self.name), |step| {
-            step.run(self.make(&self.obj, &self.arch.kbuild).args([&self.arch.image.0, "modules"]))?;
+            let output =
+                step.run(self.make(&self.obj, &self.arch.kbuild).args([&self.arch.image.0, "modules"]))?;
+            if !is_judged {
+                no_warning(&output, &self.changed()?)?;
+                fs::write(quiet, state)?;
+            }
             self.modules(step)?;
             let headers = self.headers(step)?;
             if self.has_modprobe {
@@ -123,25 +128,46 @@ impl Job<'_> {
         self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?)
     }
 
-    /// Fails on a warning in a file that the series changes.
+    /// Fails on a warning in a C file that the series changes. Without Rust, to which W=1
+    /// makes no difference: its bindings would be made twice, with W=1 and without.
     fn warnings(&self, step: &mut Step) -> Result<()> {
-        let changed = series::changed_files(&Git::at(&self.tree.dir))?;
-        let mut folders = BTreeSet::new();
+        let objects = self.objects()?;
+        // What is up to date is not compiled, and gives no warning.
+        for object in objects.iter().map(String::as_str).chain(["rust/kernel.o"]) {
+            let _ = fs::remove_file(self.obj.join(object));
+        }
+        let (rust, c): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| self.is_rust(object));
+        step.note(format!("{} files in C, {} in Rust later", c.len(), rust.len()));
+        let output =
+            step.run(self.make(&self.obj, &self.arch.kbuild).args(["W=1", "CONFIG_RUST="]).args(c))?;
+        no_warning(&output, &self.changed()?)
+    }
+
+    fn changed(&self) -> Result<Vec<String>> {
+        series::changed_files(&Git::at(&self.tree.dir))
+    }
+
+    /// What this configuration compiles of the loader's and its tests' files that the series
+    /// changes.
+    fn objects(&self) -> Result<Vec<String>> {
         let config = fs::read_to_string(self.obj.join(".config"))?;
-        for file in changed.iter().filter(|file| file.ends_with(".c") && !file.starts_with("tools/")) {
-            let (folder, name) = file.rsplit_once('/').context("a source file at the top")?;
+        let mut objects = vec![];
+        for file in
+            self.changed()?.iter().filter(|file| !file.starts_with("tools/") && !file.starts_with("rust/"))
+        {
+            let Some(object) = file.strip_suffix(".c").or(file.strip_suffix(".rs")) else { continue };
+            let object = format!("{object}.o");
+            let (folder, name) = object.rsplit_once('/').context("a source file at the top")?;
             let makefile = fs::read_to_string(self.tree.dir.join(folder).join("Makefile"))?;
-            if is_compiled(&makefile, &config, &name.replace(".c", ".o")) {
-                // What is up to date is not compiled, and gives no warning.
-                let _ = fs::remove_file(self.obj.join(file).with_extension("o"));
-                folders.insert(format!("{folder}/"));
+            if is_compiled(&makefile, &config, name) {
+                objects.push(object);
             }
         }
-        let output = step.run(self.make(&self.obj, &self.arch.kbuild).arg("W=1").args(folders))?;
-        match warning(&output, &changed) {
-            Some(line) => bail!("{line}"),
-            None => Ok(()),
-        }
+        Ok(objects)
+    }
+
+    fn is_rust(&self, object: &str) -> bool {
+        self.tree.dir.join(object).with_extension("rs").exists()
     }
 
     fn make(&self, obj: &Path, arch: &str) -> Command {
@@ -216,10 +242,16 @@ fn is_compiled(makefile: &str, config: &str, object: &str) -> bool {
     })
 }
 
-/// The first warning that a compiler gave for one of `files`.
-fn warning<'a>(output: &'a str, files: &[String]) -> Option<&'a str> {
-    let mut lines = output.lines().filter(|line| line.contains("warning:"));
-    lines.find(|line| files.iter().any(|file| line.contains(file)))
+/// Fails on the first warning that a compiler gave for one of `files`. Rust's says in its
+/// second line which file it is for.
+fn no_warning(output: &str, files: &[String]) -> Result<()> {
+    let lines: Vec<&str> = output.lines().collect();
+    let is_of = |line: &&str| files.iter().any(|file| line.contains(file));
+    let warned = |pair: &&[&str]| pair[0].contains("warning:") && pair.iter().any(is_of);
+    match lines.windows(2).find(warned) {
+        Some(pair) => bail!("{}", pair.join(" ")),
+        None => Ok(()),
+    }
 }
 
 /// modules.order lists objects, relative to the build folder or absolute.
@@ -235,7 +267,7 @@ pub fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_compiled, warning};
+    use super::{is_compiled, no_warning};
 
     #[test]
     fn an_object_is_compiled_if_its_option_is_set() {
@@ -249,10 +281,12 @@ mod tests {
 
     #[test]
     fn only_warnings_of_the_series_count() {
-        let output =
-            "  CC main.o\n../kernel/module/kmod.c:1:2: warning: a\n../kernel/module/main.c:3:4: warning: b\n";
-        let files = ["kernel/module/main.c".to_owned()];
-        assert_eq!(warning(output, &files), Some("../kernel/module/main.c:3:4: warning: b"));
-        assert_eq!(warning(output, &["kernel/module/stats.c".to_owned()]), None);
+        let files = ["kernel/module/main.c".to_owned(), "kernel/module/pending.rs".to_owned()];
+        let judged = |output: &str| no_warning(output, &files).map_err(|error| error.to_string());
+        let c = "../kernel/module/main.c:3:4: warning: b";
+        let rust = "warning: unused variable: `a`\n  --> ../kernel/module/pending.rs:1:2";
+        assert!(judged("  CC main.o\n../kernel/module/kmod.c:1:2: warning: a\n  CC kmod.o\n").is_ok());
+        assert!(judged(&format!("  CC main.o\n{c}\n  code\n")).unwrap_err().starts_with(c));
+        assert!(judged(&format!("  RUSTC pending.o\n{rust}\n")).is_err());
     }
 }
