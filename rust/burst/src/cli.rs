@@ -36,6 +36,10 @@ pub struct Args {
     #[arg(long)]
     pub copies: bool,
 
+    /// Load the module first, so that every request finds it live
+    #[arg(long, conflicts_with_all = ["compressed", "gated"])]
+    pub live: bool,
+
     /// Parameters of the module, as on insmod's command line
     #[arg(long, value_name = "STR", default_value = "")]
     pub params: CString,

@@ -25,7 +25,10 @@ use nix::{
 };
 use thiserror::Error;
 
-use crate::request::{monotonic_ns, Outcome, Request, Slot, State};
+use crate::{
+    copied::{self, Image},
+    request::{monotonic_ns, Outcome, Request, Slot, State},
+};
 
 /// The user ended the burst.
 #[derive(Debug, Error)]
@@ -36,6 +39,8 @@ pub struct Interrupted;
 pub struct Crew {
     slots: &'static [Slot],
     pids: Vec<Pid>,
+    /// Those that were not settled when they were looked at last.
+    unsettled: Vec<usize>,
     start: Option<OwnedFd>,
     interrupted: Arc<AtomicBool>,
 }
@@ -53,6 +58,7 @@ impl Crew {
         let mut crew = Self {
             slots: shared_slots(count as usize)?,
             pids: Vec::with_capacity(count as usize),
+            unsettled: (0..count as usize).collect(),
             start: Some(start),
             interrupted,
         };
@@ -85,13 +91,22 @@ impl Crew {
     }
 
     /// Whether every request is done or sleeps, interruptibly, inside its system call.
-    pub fn all_settled(&self) -> bool {
+    ///
+    /// While the gate is closed nothing wakes who sleeps like that: no need to look twice.
+    pub fn all_settled(&mut self) -> bool {
+        let (slots, pids) = (self.slots, &self.pids);
         // The state is read first: a request that is not `Started` yet sleeps at the pipe.
-        self.slots.iter().zip(&self.pids).all(|(slot, pid)| match slot.state() {
-            State::Done => true,
-            State::Started => is_asleep(*pid),
-            State::Ready | State::Forked => false,
-        })
+        self.unsettled.retain(|&index| match slots[index].state() {
+            State::Done => false,
+            State::Started => !is_asleep(pids[index]),
+            State::Ready | State::Forked => true,
+        });
+        self.unsettled.is_empty()
+    }
+
+    /// What was copied for all requests, if this kernel counts.
+    pub fn copied_bytes(&self, image: Option<&Image>) -> Option<u64> {
+        self.pids.iter().map(|&pid| copied::by(pid, image)).sum()
     }
 
     /// Fails if the user interrupted the burst or a request died.

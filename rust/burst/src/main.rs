@@ -3,6 +3,7 @@
 //! Releases many loads of one kernel module at the same instant and measures them.
 
 mod cli;
+mod copied;
 mod crew;
 mod gate;
 mod module;

@@ -17,6 +17,8 @@ pub struct Report {
     /// How often an init ran; unknown without the gate.
     runs: Option<u64>,
     peak_vmalloc_kib: u64,
+    /// What was read from files or copied from memory; unknown if this kernel does not count.
+    copied_bytes: Option<u64>,
     /// How many requests got what, by the name of the error; "0" is success.
     results: BTreeMap<String, usize>,
     sys_cpu_ms: f64,
@@ -28,6 +30,7 @@ pub struct Report {
     image_bytes: u64,
     syscall: Syscall,
     copies: bool,
+    live: bool,
 }
 
 /// What a report needs beside the outcomes.
@@ -38,12 +41,16 @@ pub struct Facts {
     pub runs: Option<u64>,
     /// The peak of vmalloc memory above what was in use before.
     pub peak_vmalloc_kib: u64,
+    /// What was copied for all requests, if this kernel counts.
+    pub copied_bytes: Option<u64>,
     /// The size of the file.
     pub image_bytes: u64,
     /// The system call.
     pub syscall: Syscall,
     /// Whether each request had a file of its own.
     pub copies: bool,
+    /// Whether the module was live before.
+    pub live: bool,
 }
 
 impl Report {
@@ -61,6 +68,7 @@ impl Report {
             wall_ms: ms(last - facts.released_ns),
             runs: facts.runs,
             peak_vmalloc_kib: facts.peak_vmalloc_kib,
+            copied_bytes: facts.copied_bytes,
             results,
             sys_cpu_ms: ms(outcomes.iter().map(|o| o.cpu_ns).sum()),
             voluntary_switches: outcomes.iter().map(|o| o.voluntary).sum(),
@@ -71,6 +79,7 @@ impl Report {
             image_bytes: facts.image_bytes,
             syscall: facts.syscall,
             copies: facts.copies,
+            live: facts.live,
         }
     }
 
@@ -102,6 +111,9 @@ impl fmt::Display for Report {
             self.p50_ms, self.p95_ms, self.max_ms
         )?;
         writeln!(f, "peak vmalloc  {:.1} MiB", self.peak_vmalloc_kib as f64 / 1024.0)?;
+        let copied =
+            self.copied_bytes.map_or("unknown".to_owned(), |bytes| format!("{bytes} bytes"));
+        writeln!(f, "copied        {copied}")?;
         writeln!(f, "system CPU    {:.1} ms", self.sys_cpu_ms)?;
         writeln!(
             f,
@@ -112,7 +124,7 @@ impl fmt::Display for Report {
 }
 
 fn ms(ns: u64) -> f64 {
-    (ns as f64 / 1e3).round() / 1e3
+    ns as f64 / 1e6
 }
 
 /// The nearest-rank percentile of sorted values.
@@ -150,9 +162,11 @@ mod tests {
             released_ns: 1_000_000,
             runs: Some(1),
             peak_vmalloc_kib: 2150,
+            copied_bytes: Some(10_000),
             image_bytes: 5000,
             syscall: Syscall::Finit,
             copies: true,
+            live: false,
         };
         Report::new(outcomes, &facts)
     }
@@ -212,6 +226,8 @@ mod tests {
             "p95_ms",
             "max_ms",
             "image_bytes",
+            "copied_bytes",
+            "live",
             "syscall",
             "copies",
         ];

@@ -24,7 +24,10 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::cli::{Args, Syscall};
+use crate::{
+    cli::{Args, Syscall},
+    copied::{self, Image},
+};
 
 /// `MODULE_INIT_COMPRESSED_FILE` of `linux/module.h`.
 const COMPRESSED_FILE: u32 = 4;
@@ -38,7 +41,7 @@ pub struct Request {
 }
 
 enum Source {
-    Image(Vec<u8>),
+    Memory(Image),
     /// Request `i` opens file `i` modulo their number.
     Files {
         paths: Vec<CString>,
@@ -53,10 +56,18 @@ impl Request {
         let image = fs::read(&args.file).with_context(|| format!("{}", args.file.display()))?;
         let image_bytes = image.len() as u64;
         let source = match args.syscall {
-            Syscall::Init => Source::Image(image),
+            Syscall::Init => Source::Memory(Image::new(&image)?),
             Syscall::Finit => Source::files(args, &image)?,
         };
         Ok(Self { source, params: args.params.clone(), image_bytes })
+    }
+
+    /// The image, if it is in memory.
+    pub fn image(&self) -> Option<&Image> {
+        match &self.source {
+            Source::Memory(image) => Some(image),
+            Source::Files { .. } => None,
+        }
     }
 
     /// The life of request number `index`: waits until the other end of `start` is closed, issues
@@ -64,6 +75,7 @@ impl Request {
     /// dropped twice, and waits to be killed, so that no stack is freed while memory is measured.
     pub fn serve(&self, index: usize, slot: &Slot, start: OwnedFd) -> ! {
         let file = self.open(index);
+        copied::forget();
         slot.set(State::Ready);
         let _ = File::from(start).read(&mut [0]);
 
@@ -91,7 +103,7 @@ impl Request {
     fn issue(&self, file: Option<OwnedFd>) -> i32 {
         let result = match (&self.source, file) {
             (Source::Files { flags, .. }, Some(file)) => finit_module(file, &self.params, *flags),
-            (Source::Image(image), _) => init_module(image, &self.params),
+            (Source::Memory(image), _) => init_module(image.bytes(), &self.params),
             (Source::Files { .. }, None) => Err(Errno::EBADF),
         };
         result.err().map_or(0, |errno| errno as i32)

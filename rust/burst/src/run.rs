@@ -25,11 +25,14 @@ pub fn run(args: &Args) -> Result<Report> {
     ensure!(Uid::effective().is_root(), "loading modules needs root: run it as root");
     let request = Request::new(args)?;
     let mut gate = set_gate(args)?;
-    let _module = Unloaded::absent(&name_of(&args.file)?)?;
+    let module = Unloaded::absent(&name_of(&args.file)?)?;
+    if args.live {
+        module.load(&args.file)?;
+    }
 
     let mut crew = Crew::fork(args.requests, &request)?;
     overtake_the_requests()?;
-    watch(&crew, State::Ready, || Ok(()))?;
+    watch(&mut crew, State::Ready, |_| Ok(()))?;
 
     let runs_before = gate.as_ref().map(Gate::runs).transpose()?;
     let mut closed = gate.as_mut().filter(|_| args.gated);
@@ -38,7 +41,7 @@ pub fn run(args: &Args) -> Result<Report> {
     }
     let mut peak = Peak::start()?;
     let released_ns = crew.release();
-    watch(&crew, State::Done, || {
+    watch(&mut crew, State::Done, |crew| {
         peak.sample()?;
         match closed.take_if(|_| crew.all_settled()) {
             Some(gate) => gate.open(),
@@ -51,9 +54,11 @@ pub fn run(args: &Args) -> Result<Report> {
         released_ns,
         runs: runs_after.zip(runs_before).map(|(after, before)| after - before),
         peak_vmalloc_kib: peak.kib(),
+        copied_bytes: crew.copied_bytes(request.image()),
         image_bytes: request.image_bytes,
         syscall: args.syscall,
         copies: args.copies,
+        live: args.live,
     };
     Ok(Report::new(&crew.outcomes(), &facts))
 }
@@ -75,9 +80,13 @@ fn set_gate(args: &Args) -> Result<Option<Gate>> {
 }
 
 /// Calls `each_time` regularly until all requests have reached `state`.
-fn watch(crew: &Crew, state: State, mut each_time: impl FnMut() -> Result<()>) -> Result<()> {
+fn watch(
+    crew: &mut Crew,
+    state: State,
+    mut each_time: impl FnMut(&mut Crew) -> Result<()>,
+) -> Result<()> {
     while !crew.all(state) {
-        each_time()?;
+        each_time(crew)?;
         crew.check()?;
         sleep(SAMPLING);
     }
