@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What loads cost: one by one, and of many modules that depend on each other.
+//!
+//! For a guest that may be lost. Prints JSON.
+
+mod caller;
+mod many;
+mod module;
+mod single;
+mod waits;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// Measure loads of kernel modules (as root, in a guest that may be lost).
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    mode: Mode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Mode {
+    /// One load, unload and duplicate after the other
+    Single {
+        /// The module; what it needs is loaded
+        file: PathBuf,
+        /// How often
+        #[arg(long, default_value_t = 21)]
+        rounds: u32,
+    },
+    /// All modules of a modules.dep at once: each caller loads what its module needs, then it
+    Many {
+        /// The file that depmod wrote; the modules are beside it
+        list: PathBuf,
+    },
+    /// Callers that wait for a module that they need, while others load and unload
+    Waits {
+        /// What they need; test_module_gate, which is loaded, decides when it is ready
+        base: PathBuf,
+        /// A module of their own for each
+        users: Vec<PathBuf>,
+        /// What is loaded and unloaded meanwhile
+        #[arg(long)]
+        other: PathBuf,
+        /// How often
+        #[arg(long, default_value_t = 20)]
+        rounds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let report = match Args::parse().mode {
+        Mode::Single { file, rounds } => single::run(&file, rounds),
+        Mode::Many { list } => many::run(&list),
+        Mode::Waits { base, users, other, rounds } => waits::run(&base, &users, &other, rounds),
+    };
+    match report {
+        Ok(json) => println!("{json}"),
+        Err(error) => {
+            eprintln!("cost: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
