@@ -29,6 +29,8 @@ pub struct Kernel {
     /// The variant.
     pub name: String,
     pub image: PathBuf,
+    /// Where it was built.
+    pub obj: PathBuf,
     /// Modules and programs for the guest.
     pub stage: PathBuf,
     pub took: Duration,
@@ -51,8 +53,41 @@ pub fn ensure(
     let mut kernels = BTreeMap::new();
     for variant in &arch.kernels {
         let start = Instant::now();
+        let job = Job::new(project, tools, tree, arch, variant)?;
+        job.build()?;
+        let image = job.obj.join(&arch.image.1);
+        let Job { obj, stage, .. } = job;
+        let (arch, name) = (arch.clone(), variant.clone());
+        kernels.insert(name.clone(), Kernel { arch, name, image, obj, stage, took: start.elapsed() });
+    }
+    Ok(kernels)
+}
+
+/// A kernel to be built.
+pub struct Job<'a> {
+    project: &'a Project,
+    tools: &'a Tools,
+    tree: &'a Tree,
+    arch: &'a Arch,
+    /// Of the kernel, among all.
+    name: String,
+    pub obj: PathBuf,
+    pub stage: PathBuf,
+    fragments: Fragments,
+    has_initramfs: bool,
+    has_modprobe: bool,
+}
+
+impl<'a> Job<'a> {
+    pub fn new(
+        project: &'a Project,
+        tools: &'a Tools,
+        tree: &'a Tree,
+        arch: &'a Arch,
+        variant: &str,
+    ) -> Result<Job<'a>> {
         let name = format!("{}-{variant}", arch.name);
-        let job = Job {
+        Ok(Job {
             project,
             tools,
             tree,
@@ -60,34 +95,12 @@ pub fn ensure(
             obj: tree.build.join(&name),
             stage: tree.build.join(format!("{name}-guest")),
             has_initramfs: matrix::has_initramfs(variant),
-            has_modprobe: SUITES.contains(&variant.as_str()),
+            has_modprobe: SUITES.contains(&variant),
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
             name,
-        };
-        job.build()?;
-        let image = job.obj.join(&arch.image.1);
-        let stage = job.stage;
-        let (arch, name) = (arch.clone(), variant.clone());
-        kernels.insert(name.clone(), Kernel { arch, name, image, stage, took: start.elapsed() });
+        })
     }
-    Ok(kernels)
-}
 
-struct Job<'a> {
-    project: &'a Project,
-    tools: &'a Tools,
-    tree: &'a Tree,
-    arch: &'a Arch,
-    /// Of the kernel, among all.
-    name: String,
-    obj: PathBuf,
-    stage: PathBuf,
-    fragments: Fragments,
-    has_initramfs: bool,
-    has_modprobe: bool,
-}
-
-impl Job<'_> {
     fn build(&self) -> Result<()> {
         if !self.obj.exists() {
             self.project.need_space(&self.project.root, 1, "a kernel build")?;
@@ -123,8 +136,14 @@ impl Job<'_> {
         })
     }
 
+    /// Writes the .config, and does not check that it has all that was asked for.
+    pub fn allnoconfig(&self, step: &mut Step) -> Result<()> {
+        let make = self.make(&self.obj, &self.arch.kbuild);
+        kbuild::configure(step, make, &self.obj, &self.fragments).map(drop)
+    }
+
     fn configure(&self, step: &mut Step) -> Result<()> {
-        kbuild::configure(step, self.make(&self.obj, &self.arch.kbuild), &self.obj, &self.fragments)?;
+        self.allnoconfig(step)?;
         self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?)
     }
 
@@ -170,18 +189,14 @@ impl Job<'_> {
         self.tree.dir.join(object).with_extension("rs").exists()
     }
 
-    fn make(&self, obj: &Path, arch: &str) -> Command {
+    /// kbuild in a folder, for an architecture.
+    pub fn make(&self, obj: &Path, arch: &str) -> Command {
         kbuild::make(self.project, self.tools, &self.tree.dir, obj, arch)
     }
 
     /// The series' own modules and those of ci/modules, all in the stage folder.
     fn modules(&self, step: &mut Step) -> Result<()> {
-        let source = self.project.root.join("ci/modules");
-        let extra = self.obj.join("ci-modules");
-        fs::create_dir_all(&extra)?;
-        let mut make = self.make(&self.obj, &self.arch.kbuild);
-        make.arg(format!("M={}", source.display())).arg(format!("MO={}", extra.display()));
-        step.run(make.arg("modules"))?;
+        let extra = self.external(step, "")?;
         fs::create_dir_all(&self.stage)?;
         for dir in [&self.obj, &extra] {
             let order = fs::read_to_string(dir.join("modules.order"))?;
@@ -200,6 +215,17 @@ impl Job<'_> {
         let mut make = self.make(&self.obj, &self.arch.kbuild);
         make.arg(format!("INSTALL_MOD_PATH={}", self.stage.display())).arg("INSTALL_MOD_STRIP=1");
         step.run(make.arg("modules_install")).map(drop)
+    }
+
+    /// Builds the modules of a folder of ci/modules; where.
+    pub fn external(&self, step: &mut Step, folder: &str) -> Result<PathBuf> {
+        let source = self.project.root.join("ci/modules").join(folder);
+        let extra = self.obj.join("ci-modules").join(folder);
+        fs::create_dir_all(&extra)?;
+        let mut make = self.make(&self.obj, &self.arch.kbuild);
+        make.arg(format!("M={}", source.display())).arg(format!("MO={}", extra.display()));
+        step.run(make.arg("modules"))?;
+        Ok(extra)
     }
 
     /// The kernel's headers for programs of the guest: of another folder, because
@@ -223,11 +249,12 @@ impl Job<'_> {
     fn programs(&self, step: &mut Step) -> Result<()> {
         let target = self.project.root.join("rust/target");
         let mut cargo = child::command("cargo");
-        cargo.args(["build", "--release", "--locked", "-p", "burst", "-p", "trial", "--manifest-path"]);
+        cargo.args(["build", "--release", "--locked", "--manifest-path"]);
         cargo.arg(self.project.root.join("rust/Cargo.toml")).arg("--target-dir").arg(&target);
-        step.run(&mut cargo)?;
+        let programs = ["burst", "cost", "trial"];
+        step.run(cargo.args(programs.map(|name| format!("-p={name}"))))?;
         let stage = |name| copy_to(&self.stage, &target.join("release").join(name)).map(drop);
-        ["burst", "trial"].into_iter().try_for_each(stage)
+        programs.into_iter().try_for_each(stage)
     }
 }
 
@@ -255,7 +282,7 @@ fn no_warning(output: &str, files: &[String]) -> Result<()> {
 }
 
 /// modules.order lists objects, relative to the build folder or absolute.
-fn module(dir: &Path, object: &str) -> PathBuf {
+pub fn module(dir: &Path, object: &str) -> PathBuf {
     dir.join(object).with_extension("ko")
 }
 

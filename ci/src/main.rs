@@ -5,6 +5,7 @@ mod apt;
 mod architectures;
 mod base;
 mod bases;
+mod bench;
 mod boot;
 mod build;
 mod check;
@@ -82,6 +83,9 @@ pub struct Options {
     /// ROUNDS=<n>: how often `boot` measures each kernel
     #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
+    /// QUICK=1: `bench` measures less, in minutes, and keeps it out of README.md
+    #[arg(long, env = "QUICK", value_parser = FalseyValueParser::new(), global = true)]
+    quick: bool,
     /// SEED=<n>: what random choices follow from, to repeat a run (default: another each time)
     #[arg(long, env = "SEED", global = true)]
     seed: Option<u64>,
@@ -112,6 +116,8 @@ enum Verb {
     Build,
     /// boot both kernels and show what a burst of loads costs on each
     Boot,
+    /// what loads cost in detail, against the targets: numbers and charts for README.md
+    Bench,
     /// a prompt on a kernel, with the test modules and burst at hand
     Shell,
     /// all tests: crates, series, kernels, contract, targets
@@ -194,6 +200,7 @@ fn run(cli: Cli) -> Result<()> {
     }
     match cli.verb {
         Verb::Boot => architectures::demonstrate(&project, &tools, &tree),
+        Verb::Bench => bench::run(&project, &tools, &tree),
         Verb::Parity => trial::parity(&project, &tools, &tree),
         Verb::Soak => trial::soak(&project, &tools, &tree),
         Verb::Faults => trial::faults(&project, &tools, &tree),

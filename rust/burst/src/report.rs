@@ -23,6 +23,8 @@ pub struct Report {
     results: BTreeMap<String, usize>,
     sys_cpu_ms: f64,
     voluntary_switches: u64,
+    /// So many or fewer had 95 of 100 requests.
+    p95_voluntary_switches: u64,
     involuntary_switches: u64,
     p50_ms: f64,
     p95_ms: f64,
@@ -58,6 +60,8 @@ impl Report {
     pub fn new(outcomes: &[Outcome], facts: &Facts) -> Self {
         let mut took: Vec<u64> = outcomes.iter().map(|o| o.end_ns - o.start_ns).collect();
         took.sort_unstable();
+        let mut voluntary: Vec<u64> = outcomes.iter().map(|o| o.voluntary).collect();
+        voluntary.sort_unstable();
         let last = outcomes.iter().map(|o| o.end_ns).max().unwrap_or(facts.released_ns);
         let mut results = BTreeMap::new();
         for outcome in outcomes {
@@ -71,7 +75,8 @@ impl Report {
             copied_bytes: facts.copied_bytes,
             results,
             sys_cpu_ms: ms(outcomes.iter().map(|o| o.cpu_ns).sum()),
-            voluntary_switches: outcomes.iter().map(|o| o.voluntary).sum(),
+            voluntary_switches: voluntary.iter().sum(),
+            p95_voluntary_switches: percentile(&voluntary, 95),
             involuntary_switches: outcomes.iter().map(|o| o.involuntary).sum(),
             p50_ms: ms(percentile(&took, 50)),
             p95_ms: ms(percentile(&took, 95)),
@@ -221,6 +226,7 @@ mod tests {
             "results",
             "sys_cpu_ms",
             "voluntary_switches",
+            "p95_voluntary_switches",
             "involuntary_switches",
             "p50_ms",
             "p95_ms",

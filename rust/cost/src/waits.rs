@@ -31,7 +31,7 @@ struct User {
 }
 
 impl User {
-    fn read(path: &PathBuf) -> Result<Self> {
+    fn read(path: &Path) -> Result<Self> {
         Ok(Self { module: Module::read(path)?, thread: AtomicI32::new(0) })
     }
 
@@ -50,7 +50,7 @@ impl User {
 /// Users of `base` wait for it while `other` comes and goes `rounds` times; JSON.
 pub fn run(base: &Path, users: &[PathBuf], other: &Path, rounds: u32) -> Result<String> {
     let (base, other) = (Module::read(base)?, Module::read(other)?);
-    let users: Vec<User> = users.iter().map(User::read).collect::<Result<_>>()?;
+    let users: Vec<User> = users.iter().map(|path| User::read(path)).collect::<Result<_>>()?;
     open("N")?;
     let costs = thread::scope(|scope| {
         let owner = scope.spawn(|| base.init());

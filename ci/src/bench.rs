@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The verb `bench`: what loads cost on kernels of one tree, against the targets.
+//! Numbers, charts and README.md are written by a full run only; that of QUICK=1 is in
+//! build/bench/.
+
+mod compile;
+mod guest;
+mod kernels;
+mod objects;
+mod plan;
+mod plot;
+mod readme;
+mod results;
+mod target;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{bail, Result};
+
+use self::kernels::Kernels;
+use self::plan::{Measurement, Plan};
+use self::results::Results;
+use self::target::Verdict;
+use crate::demo::CPUS;
+use crate::deps::Tools;
+use crate::project::Project;
+use crate::tree::Tree;
+use crate::vng;
+
+/// In the order that they are shown in: the base, of which only the code is measured,
+/// the series without its option, up to a patch, and all of it.
+const KERNELS: [&str; 4] = ["base", "off", "part", "on"];
+
+pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let plan = plan::plan();
+    let kernels = Kernels::build(project, tools, tree, &plan.part)?;
+    let quick = project.opts.quick;
+    let (measurements, left_out) = plan.measurements(quick);
+    let mut results = Results { about: about(&plan, &kernels, quick), left_out, ..Results::default() };
+    objects::measure((project, tools), &kernels.arch, (&kernels.base, tree), kernels.on(), &mut results)?;
+    measure((project, tools), &plan, &kernels, &measurements, &mut results)?;
+    save(project, &plan, &results)?;
+    judge(&plan, &results, quick)
+}
+
+/// All rounds, each on all kernels in turn; what is exact, once.
+fn measure(
+    both: (&Project, &Tools),
+    plan: &Plan,
+    kernels: &Kernels,
+    list: &[Measurement],
+    results: &mut Results,
+) -> Result<()> {
+    let (exact, noisy): (Vec<_>, Vec<_>) = list.iter().partition(|m| m.exact);
+    let rounds = *plan.rounds.get(both.0.opts.quick);
+    let start = Instant::now();
+    for (label, kernel) in &kernels.booted {
+        guest::run(both, plan, (kernel, label), &exact, results)?;
+    }
+    for round in 1..=rounds {
+        for (label, kernel) in &kernels.booted {
+            guest::run(both, plan, (kernel, label), &noisy, results)?;
+        }
+        let minutes = start.elapsed().as_secs_f64() / 60.0;
+        let left = minutes / f64::from(round) * f64::from(rounds - round);
+        println!("round {round} of {rounds}: {minutes:.0} minutes, about {left:.0} left");
+    }
+    Ok(())
+}
+
+/// Where and how this was measured.
+fn about(plan: &Plan, kernels: &Kernels, quick: bool) -> BTreeMap<String, String> {
+    let rounds = plan.rounds.get(quick);
+    let emulated = if vng::kvm_works() { "under KVM" } else { "emulated" };
+    let host = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let part = match kernels.booted.len() {
+        2 => String::new(),
+        _ => format!("**part** with the patches up to \"{}\", ", plan.part),
+    };
+    let lines = [
+        ("Kernels", format!("the series with its option **off**, {part}**on** with all patches; **base** without any.")),
+        ("Noisy", format!(
+            "wall and CPU time: medians of {rounds} rounds on {CPUS} virtual processors, {emulated} on {host} cores."
+        )),
+        ("Exact", "counts: how often init ran; instructions, of a guest with one processor whose clock \
+                   counts them (QEMU's `-icount`); bytes copied, those of files to the byte, those of \
+                   memory in pages that the kernel looked at.".to_owned()),
+    ];
+    lines.map(|(what, text)| (what.to_owned(), text)).into()
+}
+
+fn save(project: &Project, plan: &Plan, results: &Results) -> Result<()> {
+    let quick = project.opts.quick;
+    let dir = project.root.join(if quick { "build/bench" } else { "ci/bench" });
+    fs::create_dir_all(&dir)?;
+    results.write(&dir.join("results.json"))?;
+    for plot in &plan.plots {
+        fs::write(dir.join(&plot.file), plot::draw(plan, plot, results)?)?;
+    }
+    if !quick {
+        fill(&project.root.join("README.md"), plan, results)?;
+    }
+    let name = dir.strip_prefix(&project.root).unwrap_or(&dir);
+    println!("numbers and charts are in {}/", name.display());
+    Ok(())
+}
+
+fn fill(path: &Path, plan: &Plan, results: &Results) -> Result<()> {
+    let text = readme::fill(&fs::read_to_string(path)?, plan, results)?;
+    Ok(fs::write(path, text)?)
+}
+
+/// Shows the targets. What a full run has not measured was given up: that is a failure.
+fn judge(plan: &Plan, results: &Results, quick: bool) -> Result<()> {
+    println!("{}", target::table(&plan.targets, results));
+    let failed = |verdict: &Verdict| match verdict {
+        Verdict::Reached(_) => false,
+        Verdict::Missed(_) => true,
+        Verdict::Unknown => !quick,
+    };
+    let verdicts = plan.targets.iter().map(|target| target::judge(target, results));
+    match verdicts.filter(failed).count() {
+        0 => Ok(()),
+        missed => bail!("{missed} of {} targets were missed", plan.targets.len()),
+    }
+}

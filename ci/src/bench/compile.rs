@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What bench compiles beside the kernels: its modules, the loader without Rust, and the
+//! size of a type.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::build::{self, Job, Kernel};
+use crate::child;
+use crate::deps::Tools;
+use crate::matrix::Arch;
+use crate::project::Project;
+use crate::tree::Tree;
+
+/// Compiles `folder` of a kernel without Rust; the folder that it was built in.
+pub fn plain(
+    (project, tools): (&Project, &Tools),
+    tree: &Tree,
+    arch: &Arch,
+    folder: &str,
+) -> Result<PathBuf> {
+    let job = Job::new(project, tools, tree, arch, "plain")?;
+    let name = relative(project, &job);
+    project.ui.step(&format!("compile {folder} in {name}"), |step| {
+        fs::create_dir_all(&job.obj)?;
+        // Not checked: much of what is asked for needs Rust, or the series.
+        job.allnoconfig(step)?;
+        step.run(job.make(&job.obj, &arch.kbuild).arg(folder)).map(drop)
+    })?;
+    Ok(job.obj)
+}
+
+/// The size of a type of a Rust file, as the compiler lays it out in that kernel.
+pub fn type_size(
+    (project, tools): (&Project, &Tools),
+    tree: &Tree,
+    kernel: &Kernel,
+    (file, name): (&str, &str),
+) -> Result<u64> {
+    let job = Job::new(project, tools, tree, &kernel.arch, &kernel.name)?;
+    // To LLVM's language, so that the object stays as it is.
+    let target = format!("{file}.ll");
+    let option = format!("RUSTFLAGS_{}.o=-Zprint-type-sizes", file.rsplit('/').next().unwrap_or(file));
+    let _ = fs::remove_file(job.obj.join(&target));
+    let output = project.ui.step(&format!("size of {name}"), |step| {
+        step.run(job.make(&job.obj, &kernel.arch.kbuild).args([&option, &target]))
+    })?;
+    size_of(&output, name).with_context(|| format!("rustc does not say how large {name} is"))
+}
+
+/// Of a line "print-type-size type: `path::Name`: 96 bytes, ...".
+fn size_of(output: &str, name: &str) -> Option<u64> {
+    let types = output.lines().filter_map(|line| line.trim().strip_prefix("print-type-size type: `"));
+    let mut sizes = types.filter_map(|line| line.split_once("`: "));
+    let (_, size) = sizes.find(|(path, _)| path.rsplit("::").next() == Some(name))?;
+    size.split(' ').next()?.parse().ok()
+}
+
+/// The modules of bench and their modules.dep, in a folder `bench` of the stage folder.
+pub fn modules((project, tools): (&Project, &Tools), tree: &Tree, kernel: &Kernel) -> Result<()> {
+    let job = Job::new(project, tools, tree, &kernel.arch, &kernel.name)?;
+    let name = relative(project, &job);
+    project.ui.step(&format!("modules of bench in {name}"), |step| {
+        let extra = job.external(step, "bench")?;
+        // As depmod wants it.
+        let stage = job.stage.join("bench/lib/modules/0.0.0");
+        fs::create_dir_all(&stage)?;
+        for object in fs::read_to_string(extra.join("modules.order"))?.lines() {
+            build::copy_to(&stage, &build::module(&extra, object))?;
+        }
+        step.run(child::command("/sbin/depmod").arg("-b").arg(job.stage.join("bench")).arg("0.0.0")).map(drop)
+    })
+}
+
+/// The folder that it is built in, for people.
+fn relative(project: &Project, job: &Job) -> String {
+    job.obj.strip_prefix(&project.root).unwrap_or(&job.obj).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size_of;
+
+    #[test]
+    fn a_type_is_found_by_its_name() {
+        let output =
+            "  RUSTC pending.ll\nprint-type-size type: `core::PendingLoads`: 8 bytes, alignment: 8 bytes\n\
+                      print-type-size type: `pending::PendingLoad`: 96 bytes, alignment: 8 bytes\n";
+        assert_eq!(size_of(output, "PendingLoad"), Some(96));
+        assert_eq!(size_of(output, "Load"), None);
+    }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The measurements of one kernel, in one guest.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use serde_json::Value;
+
+use super::plan::{Measurement, Plan};
+use super::results::Results;
+use crate::build::Kernel;
+use crate::demo::CPUS;
+use crate::deps::Tools;
+use crate::project::Project;
+use crate::vng::{self, Guest, OUT};
+
+/// Of virtme-ng: the guest's clock counts instructions, one for each nanosecond. For one
+/// processor.
+const EXACT: [&str; 2] = ["--disable-kvm", "--qemu-opts=-icount shift=0,sleep=off"];
+
+/// As `timeout` says that it was one.
+const GAVE_UP: &str = "124";
+const LIMIT: Duration = Duration::from_secs(4 * 3600);
+
+/// Before the measurements: all modules into memory, where copies of them go, too.
+const PREPARE: &str = "\
+export PATH=$PWD:$PATH TMPDIR=/run/bench
+bench=$PWD/bench/lib/modules/0.0.0
+mkdir $TMPDIR && mount -t tmpfs -o size=90% none $TMPDIR || exit
+cp *.ko $bench/*.ko $TMPDIR || exit
+grep -E '^(chain|fan)_' $bench/modules.dep > $TMPDIR/names.dep && cd $TMPDIR || exit
+insmod ./test_module_gate.ko || exit
+";
+
+/// `measure NUMBER ROW KEY COMMAND...`: a command that is given up ends its row.
+const FUNCTION: &str = "\
+read began rest < /proc/uptime
+measure() {
+	number=$1 row=$2 key=$3; shift 3
+	[ \"$row\" != \"$slow\" ] || { echo 124 > $out/$number.code; return; }
+	read now rest < /proc/uptime
+	left=$(((${now%.*} - ${began%.*}) * (all - number) / (number + 1) / 60))
+	echo \"ci: progress: $number of $all, $left minutes left, $key\" > /dev/kmsg
+	code=0; timeout $limit \"$@\" > $out/$number.json || code=$?
+	echo $code > $out/$number.code
+	case $code in 0) ;; 124) slow=$row ;; *) echo \"$key failed\"; exit 1 ;; esac
+}
+";
+
+/// Boots the kernel and adds what is measured; `list` is all exact or all not.
+pub fn run(
+    (project, tools): (&Project, &Tools),
+    plan: &Plan,
+    (kernel, label): (&Kernel, &str),
+    list: &[&Measurement],
+    results: &mut Results,
+) -> Result<()> {
+    let exact = list.iter().any(|m| m.exact);
+    let what = if exact { "count" } else { "measure" };
+    let out = project.root.join(format!("build/results/bench-{what}-{label}"));
+    if out.exists() {
+        fs::remove_dir_all(&out)?;
+    }
+    let guest = Guest {
+        name: format!("bench {label}"),
+        kernel,
+        cpus: if exact { 1 } else { CPUS },
+        script: script(plan, list),
+        limit: LIMIT,
+        out,
+        options: if exact { EXACT.map(str::to_owned).to_vec() } else { vec![] },
+    };
+    project.ui.step(&format!("{what} {label}"), |step| {
+        let verdict = vng::run(project, tools, step, &guest)?;
+        if !verdict.is_clean() {
+            let said = fs::read_to_string(guest.out.join("output")).unwrap_or_default();
+            bail!("{}: {} {}", verdict.what, verdict.line, said.lines().last().unwrap_or_default());
+        }
+        for (number, measurement) in list.iter().enumerate() {
+            match read(&guest.out, number)? {
+                Some(object) => results.add(label, &measurement.key, object),
+                None => results.gave_up(label, &measurement.key),
+            }
+        }
+        Ok(())
+    })
+}
+
+fn script(plan: &Plan, list: &[&Measurement]) -> String {
+    let mut script = format!("out={OUT} all={} limit={}\n{PREPARE}{FUNCTION}", list.len(), plan.limit_s);
+    for (number, Measurement { key, row, command, .. }) in list.iter().enumerate() {
+        // The programs of the project, each with the option that makes it print JSON.
+        let command = command.replacen("burst ", "burst --json ", 1);
+        script += &format!("measure {number} {row} '{key}' {command}\n");
+    }
+    script
+}
+
+/// The object that a command printed; nothing if it was given up.
+fn read(out: &Path, number: usize) -> Result<Option<Value>> {
+    let code = fs::read_to_string(out.join(format!("{number}.code"))).context("a command left no result")?;
+    if code.trim() == GAVE_UP {
+        return Ok(None);
+    }
+    let text = fs::read_to_string(out.join(format!("{number}.json")))?;
+    serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::plan;
+    use super::*;
+
+    /// Runs the function of the script with a `burst` that does what its last argument says.
+    #[test]
+    fn what_takes_too_long_ends_its_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let list = ["sleep 5", "true", "echo 1"].map(|command| Measurement {
+            key: command.to_owned(),
+            row: usize::from(command == "echo 1"),
+            command: command.to_owned(),
+            exact: false,
+        });
+        let list: Vec<&Measurement> = list.iter().collect();
+        let script = script(&plan(), &list).replace(PREPARE, "").replace(OUT, &dir.path().to_string_lossy());
+        let script = script.replace("/dev/kmsg", "/dev/null").replace("limit=60", "limit=0.2");
+        assert!(crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap());
+        assert!(read(dir.path(), 0).unwrap().is_none());
+        assert!(read(dir.path(), 1).unwrap().is_none());
+        assert_eq!(read(dir.path(), 2).unwrap(), Some(Value::from(1)));
+    }
+
+    #[test]
+    fn a_command_that_fails_ends_all() {
+        let failing = Measurement { key: "x".into(), row: 0, command: "false".into(), exact: false };
+        let script = script(&plan(), &[&failing]).replace(PREPARE, "").replace(OUT, "/tmp");
+        let script = script.replace("/dev/kmsg", "/dev/null").replace("$out/", "/dev/null # ");
+        assert!(!crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap());
+    }
+}

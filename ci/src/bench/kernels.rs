@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernels that bench compares, all from one repository.
+
+use std::fs;
+
+use anyhow::{bail, Context, Result};
+
+use super::compile;
+use crate::build::{self, Kernel};
+use crate::deps::Tools;
+use crate::git::{Git, BASE};
+use crate::matrix::{Arch, COMPARED};
+use crate::project::Project;
+use crate::tree::Tree;
+
+pub struct Kernels {
+    pub arch: Arch,
+    /// Only a tree: nothing of it is booted.
+    pub base: Tree,
+    /// By label, in order.
+    pub booted: Vec<(&'static str, Kernel)>,
+}
+
+impl Kernels {
+    /// `part`: the subject of the last patch of the kernel of that name.
+    pub fn build(project: &Project, tools: &Tools, tree: &Tree, part: &str) -> Result<Kernels> {
+        let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.is_compared()) else {
+            bail!("bench compares kernels without and with the option: leave ARCH out");
+        };
+        let [off, on] = COMPARED;
+        let arch = arch.with_kernels(&COMPARED);
+        let mut booted = vec![];
+        for (label, variant, tree) in [
+            (off, off, Some(tree_of(tree))),
+            ("part", on, part_of(project, tree, part)?),
+            (on, on, Some(tree_of(tree))),
+        ] {
+            let Some(tree) = tree else { continue };
+            let mut built = build::ensure(project, tools, &tree, &arch.with_kernels(&[variant]))?;
+            let kernel = built.remove(variant).context("no kernel was built")?;
+            compile::modules((project, tools), &tree, &kernel)?;
+            booted.push((label, kernel));
+        }
+        let commit = Git::at(&tree.dir).capture(["rev-parse", &format!("{BASE}^{{commit}}")])?;
+        Ok(Kernels { arch, base: worktree(project, tree, "base", &commit)?, booted })
+    }
+
+    pub fn on(&self) -> &Kernel {
+        &self.booted[self.booted.len() - 1].1
+    }
+}
+
+fn tree_of(tree: &Tree) -> Tree {
+    Tree { dir: tree.dir.clone(), build: tree.build.clone() }
+}
+
+/// The series up to a patch; nothing if that is its last one.
+fn part_of(project: &Project, tree: &Tree, last: &str) -> Result<Option<Tree>> {
+    let log = Git::at(&tree.dir).capture(["log", "--format=%H %s", &format!("{BASE}..HEAD")])?;
+    let commits = || log.lines().filter_map(|line| line.split_once(' '));
+    let Some(at) = commits().position(|(_, subject)| subject == last) else {
+        bail!("ci/bench.toml: the series has no patch {last:?}");
+    };
+    match commits().nth(at).filter(|_| at > 0) {
+        Some((commit, _)) => worktree(project, tree, "part", commit).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// A second work tree of the repository, at `commit`.
+fn worktree(project: &Project, tree: &Tree, name: &str, commit: &str) -> Result<Tree> {
+    let dir = tree.build.join(format!("bench-{name}"));
+    let git = Git::at(&dir);
+    if !dir.exists() {
+        project.need_space(&project.root, 3, "a kernel tree")?;
+        fs::create_dir_all(&tree.build)?;
+        project.ui.step(&format!("check out bench-{name}"), |step| {
+            let path = dir.to_str().context("a path is not UTF-8")?;
+            let main = Git::at(&tree.dir);
+            step.run(&mut main.cmd(["worktree", "prune"]))?;
+            step.run(&mut main.cmd(["worktree", "add", "--quiet", "--detach", path, commit])).map(drop)
+        })?;
+    }
+    if git.capture(["rev-parse", "HEAD"])? != commit {
+        git.capture(["checkout", "--quiet", "--detach", commit])?;
+    }
+    Ok(Tree { dir, build: tree.build.join(format!("bench-{name}-build")) })
+}

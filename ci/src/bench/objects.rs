@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Code size: the loader's objects of the base, of the series without the option and
+//! with it; and whether main.o without it is that of the base.
+//!
+//! Base and off are built without Rust for this: nothing of theirs depends on it, and it
+//! saves the better part of an hour of compiling.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+use serde_json::{json, Value};
+
+use super::compile;
+use super::results::Results;
+use crate::build::Kernel;
+use crate::child;
+use crate::deps::Tools;
+use crate::matrix::Arch;
+use crate::project::Project;
+use crate::tree::Tree;
+
+pub const KEY: &str = "objects";
+const FOLDER: &str = "kernel/module/";
+
+pub fn measure(
+    (project, tools): (&Project, &Tools),
+    arch: &Arch,
+    (base, series): (&Tree, &Tree),
+    on: &Kernel,
+    results: &mut Results,
+) -> Result<()> {
+    let base = compile::plain((project, tools), base, arch, FOLDER)?;
+    let off = compile::plain((project, tools), series, arch, FOLDER)?;
+    let entry = compile::type_size((project, tools), series, on, ("kernel/module/pending", "PendingLoad"))?;
+    project.ui.step("compare objects", |step| {
+        let differing = differing_lines(&base, &off)?;
+        step.note(format!("{differing} lines of main.o differ with the option off"));
+        results.add("base", KEY, sizes(&base)?);
+        let mut object = sizes(&off)?;
+        object["differing_lines"] = differing.into();
+        results.add("off", KEY, object);
+        let mut object = sizes(&on.obj)?;
+        object["entry"] = entry.into();
+        results.add("on", KEY, object);
+        Ok(())
+    })
+}
+
+/// Of all objects of the loader.
+fn sizes(obj: &Path) -> Result<Value> {
+    let dir = obj.join(FOLDER);
+    let mut size = child::command("llvm-size-19");
+    for entry in fs::read_dir(&dir)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "o") {
+            size.arg(path);
+        }
+    }
+    sum(&child::capture(&mut size)?)
+}
+
+/// Adds up lines of "text data bss dec hex file".
+fn sum(table: &str) -> Result<Value> {
+    let (mut text, mut data) = (0, 0);
+    for line in table.lines().skip(1) {
+        // The folder's own archive of them all would count twice.
+        if line.contains("built-in") {
+            continue;
+        }
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(t)), Some(Ok(d)), Some(Ok(b))) = (numbers.next(), numbers.next(), numbers.next()) else {
+            bail!("llvm-size-19 says {line}");
+        };
+        (text, data) = (text + t, data + d + b);
+    }
+    Ok(json!({ "text": text, "data": data }))
+}
+
+/// Lines of the disassembly that are only in one of the two.
+fn differing_lines(base: &Path, off: &Path) -> Result<usize> {
+    let dir = tempfile::tempdir()?;
+    for (name, obj) in [("base", base), ("off", off)] {
+        fs::write(dir.path().join(name), disassembly(&obj.join(FOLDER).join("main.o"))?)?;
+    }
+    let output = child::command("diff").current_dir(dir.path()).args(["base", "off"]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.lines().filter(|line| line.starts_with(['<', '>'])).count())
+}
+
+fn disassembly(object: &Path) -> Result<String> {
+    let mut objdump = child::command("llvm-objdump-19");
+    objdump.args(["-dr", "--no-show-raw-insn", "--no-leading-addr", "--symbolize-operands"]);
+    let text = child::capture(objdump.arg(object))?;
+    let (_, code) = text.split_once("file format").context("llvm-objdump-19 shows no code")?;
+    Ok(code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn objects_are_added_up() {
+        let table = "   text\t   data\t    bss\t    dec\t    hex\tfilename\n\
+                     100\t 10\t 1\t 111\t 6f\t main.o\n\
+                     200\t 20\t 2\t 222\t de\t kmod.o\n\
+                     300\t 30\t 3\t 333\t 14d\t built-in.a(main.o)\n";
+        assert_eq!(sum(table).unwrap(), serde_json::json!({ "text": 300, "data": 33 }));
+        assert!(sum("x\nnonsense\n").is_err());
+    }
+}

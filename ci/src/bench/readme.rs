@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is between `<!-- bench:NAME -->` and `<!-- /bench -->` comes from results.json.
+
+use anyhow::{bail, Context, Result};
+use comfy_table::{presets, Table};
+
+use super::plan::Plan;
+use super::results::Results;
+use super::target::{self, number};
+use super::KERNELS;
+
+const BEGIN: &str = "<!-- bench:";
+const END: &str = "<!-- /bench -->";
+
+/// The same text with what is between the markers made anew.
+pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(BEGIN) {
+        let (name, after) = after.split_once(" -->").context("a marker of bench has no end")?;
+        let (_, after) = after.split_once(END).with_context(|| format!("{BEGIN}{name} --> has no {END}"))?;
+        filled += &format!("{before}{BEGIN}{name} -->\n{}\n{END}", block(name, plan, results)?);
+        rest = after;
+    }
+    Ok(filled + rest)
+}
+
+fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
+    Ok(match name {
+        "about" => about(results),
+        "targets" => target::table(&plan.targets, results),
+        "bursts" => bursts(&plan.readme.keys, results),
+        "counted" => counted(results),
+        "plots" => plots(plan, results),
+        _ => bail!("{BEGIN}{name} -->: bench has no such numbers"),
+    })
+}
+
+fn about(results: &Results) -> String {
+    let lines = results.about.iter().map(|(what, text)| format!("* {what}: {text}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The kernels that were measured, in order.
+fn kernels(results: &Results) -> impl Iterator<Item = &'static str> + '_ {
+    KERNELS.into_iter().filter(|kernel| results.measured.contains_key(*kernel))
+}
+
+/// A number of each kernel, with arrows between them.
+fn cell(results: &Results, key: &str, fields: &[&str], scale: f64) -> String {
+    let one = |kernel: &str| {
+        let value = |field: &&str| results.number(&(kernel.into(), key.into(), (*field).into()));
+        fields.iter().find_map(value).map_or("–".to_owned(), |value| number(value / scale))
+    };
+    let numbers: Vec<String> = kernels(results).filter(|kernel| *kernel != "base").map(one).collect();
+    match numbers.iter().all(|number| number == "–") {
+        true => String::new(),
+        false => numbers.join(" → "),
+    }
+}
+
+fn bursts(keys: &[String], results: &Results) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    let columns: [(&str, &[&str], f64); 6] = [
+        ("wall ms", &["wall_ms"], 1.0),
+        ("CPU ms", &["sys_cpu_ms", "cpu_ms"], 1.0),
+        ("peak vmalloc MiB", &["peak_vmalloc_kib"], 1024.0),
+        ("KiB copied", &["copied_bytes"], 1024.0),
+        ("sleeps per request", &["voluntary_switches/requests", "sleeps/requests"], 1.0),
+        ("times init ran", &["runs"], 1.0),
+    ];
+    table.set_header(["requests at once"].into_iter().chain(columns.map(|c| c.0)));
+    for key in keys {
+        let cells = columns.map(|(_, fields, scale)| cell(results, key, fields, scale));
+        table.add_row([key.clone()].into_iter().chain(cells));
+    }
+    table.to_string()
+}
+
+fn counted(results: &Results) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    let one = "one load, counted";
+    let large = "one load of 16 MiB, counted";
+    let rows: [(&str, &str, &str); 10] = [
+        ("init_module, 5 KiB: instructions", one, "init"),
+        ("finit_module, 5 KiB", one, "finit"),
+        ("unload, 5 KiB", one, "unload"),
+        ("init_module of a live module, 5 KiB", one, "live_init"),
+        ("init_module, 16 MiB", large, "init"),
+        ("init_module of a live module, 16 MiB", large, "live_init"),
+        ("finit_module of a live module, 16 MiB", large, "live_finit"),
+        ("kernel/module/*.o: bytes of text", super::objects::KEY, "text"),
+        ("kernel/module/*.o: bytes of data", super::objects::KEY, "data"),
+        ("one pending load: bytes", super::objects::KEY, "entry"),
+    ];
+    let names: Vec<&str> = kernels(results).collect();
+    table.set_header(["exact"].into_iter().chain(names.iter().copied()));
+    for (what, key, field) in rows {
+        let cell = |kernel: &&str| results.number(&((*kernel).into(), key.into(), field.into()));
+        let cells = names.iter().map(|kernel| cell(kernel).map_or(String::new(), number));
+        table.add_row([what.to_owned()].into_iter().chain(cells));
+    }
+    table.to_string()
+}
+
+fn plots(plan: &Plan, results: &Results) -> String {
+    let drawn = plan.plots.iter().filter(|plot| super::plot::has_points(plan, plot, results));
+    let lines = drawn.map(|plot| format!("![{}](ci/bench/{})", plot.title, plot.file));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::plan;
+    use super::*;
+
+    #[test]
+    fn numbers_come_between_the_markers() {
+        let mut results = Results::default();
+        results.add("on", "one load, counted", serde_json::json!({ "init": [1, 3, 2] }));
+        let text = "a\n<!-- bench:counted -->\nold\n<!-- /bench -->\nb\n";
+        let filled = fill(text, &plan(), &results).unwrap();
+        assert!(filled.starts_with("a\n") && filled.ends_with("-->\nb\n") && !filled.contains("old"));
+        assert!(filled.contains("5 KiB: instructions") && filled.contains("| 2 "), "{filled}");
+        assert_eq!(fill(&filled, &plan(), &results).unwrap(), filled);
+        assert!(fill("<!-- bench:x -->\n<!-- /bench -->", &plan(), &results).is_err());
+        assert!(fill("<!-- bench:targets -->\n", &plan(), &results).is_err());
+    }
+}

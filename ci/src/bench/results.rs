@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What was measured, as results.json has it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::plan::Number;
+
+/// Kernel, key, one JSON object for each round: as the program printed it.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Results {
+    /// Where and how this was measured.
+    pub about: BTreeMap<String, String>,
+    /// Keys that were left out, for lack of memory.
+    pub left_out: Vec<String>,
+    /// Keys that a kernel took too long for.
+    pub too_long: BTreeMap<String, Vec<String>>,
+    pub measured: BTreeMap<String, BTreeMap<String, Vec<Value>>>,
+}
+
+impl Results {
+    /// One line for each object, so that differences can be read.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    pub fn add(&mut self, kernel: &str, key: &str, object: Value) {
+        let keys = self.measured.entry(kernel.to_owned()).or_default();
+        keys.entry(key.to_owned()).or_default().push(object);
+    }
+
+    pub fn gave_up(&mut self, kernel: &str, key: &str) {
+        let keys = self.too_long.entry(kernel.to_owned()).or_default();
+        if !keys.iter().any(|known| known == key) {
+            keys.push(key.to_owned());
+        }
+    }
+
+    /// The median over all rounds; nothing if it was not measured.
+    pub fn number(&self, (kernel, key, field): &Number) -> Option<f64> {
+        let rounds = self.measured.get(kernel)?.get(key)?;
+        let numbers = |field: &str| -> Option<f64> {
+            median(rounds.iter().flat_map(|round| values(&round[field])).collect())
+        };
+        match field.split_once('/') {
+            Some((field, divisor)) => Some(numbers(field)? / numbers(divisor)?),
+            None => numbers(field),
+        }
+    }
+}
+
+/// A number, or those of an array.
+fn values(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_f64).collect(),
+        value => value.as_f64().into_iter().collect(),
+    }
+}
+
+fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let half = numbers.len() / 2;
+    match numbers.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(numbers[half]),
+        _ => Some((numbers[half - 1] + numbers[half]) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_number_is_the_median_of_all_rounds() {
+        let mut results = Results::default();
+        for (wall, costs) in [(5.0, [1, 9]), (1.0, [2, 8]), (3.0, [3, 7])] {
+            results.add("on", "k", json!({ "wall_ms": wall, "init": costs, "requests": 2, "none": null }));
+        }
+        let number = |field: &str| results.number(&("on".into(), "k".into(), field.into()));
+        assert_eq!(number("wall_ms"), Some(3.0));
+        assert_eq!(number("init"), Some(5.0));
+        assert_eq!(number("wall_ms/requests"), Some(1.5));
+        assert_eq!(number("none"), None);
+        assert_eq!(number("gone"), None);
+        assert_eq!(results.number(&("off".into(), "k".into(), "wall_ms".into())), None);
+    }
+}
