@@ -258,15 +258,23 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Whether a configuration compiles an object, by the line of its folder's Makefile. Without
+/// Whether a configuration compiles an object, by the lines of its folder's Makefile. Without
 /// this, a folder full of files would be compiled for one that is left out.
 fn is_compiled(makefile: &str, config: &str, object: &str) -> bool {
-    let line = makefile.lines().find(|line| line.split_whitespace().any(|word| word == object));
-    let option = line.and_then(|line| Some(line.split_once("$(")?.1.split_once(')')?.0));
-    option.is_none_or(|option| {
+    let makefile = makefile.replace("\\\n", " ");
+    let Some(line) = makefile.lines().find(|line| line.split_whitespace().any(|word| word == object)) else {
+        return true;
+    };
+    let option = line.split_once("$(").and_then(|(_, rest)| Some(rest.split_once(')')?.0));
+    let is_set = option.is_none_or(|option| {
         let mut values = config.lines().filter_map(|line| line.strip_prefix(option));
         values.any(|value| value == "=y" || value == "=m")
-    })
+    });
+    // A part of another object is compiled with that.
+    match line.split_once('-') {
+        None | Some(("obj" | "lib", _)) => is_set,
+        Some((whole, _)) => is_set && is_compiled(&makefile, config, &format!("{whole}.o")),
+    }
 }
 
 /// Fails on the first warning that a compiler gave for one of `files`. Rust's says in its
@@ -304,6 +312,13 @@ mod tests {
         assert!(compiled("CONFIG_AUDITSYSCALL=y\n", "auditsc.o"));
         assert!(compiled("CONFIG_AUDITSYSCALL=m\n", "audit_fs.o"));
         assert!(!compiled("# CONFIG_AUDITSYSCALL is not set\n", "auditsc.o"));
+    }
+
+    #[test]
+    fn a_part_is_compiled_with_its_whole() {
+        let makefile = "obj-$(CONFIG_IMA) += ima.o\nima-y := ima_fs.o \\\n\t ima_main.o\n";
+        assert!(is_compiled(makefile, "CONFIG_IMA=y\n", "ima_main.o"));
+        assert!(!is_compiled(makefile, "# CONFIG_IMA is not set\n", "ima_main.o"));
     }
 
     #[test]
