@@ -50,9 +50,10 @@ use child::Interrupted;
 use matrix::Selection;
 use project::Project;
 
-/// Builds, boots and judges the series. Every option is also a variable of make.
+/// Builds, boots and judges the series. What begins with -- is given to make as a variable.
 #[derive(Parser)]
-#[command(name = "make", disable_help_flag = true, disable_help_subcommand = true)]
+#[command(name = "make", override_usage = "make <verb> [VARIABLE=value ...]")]
+#[command(disable_help_flag = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -112,9 +113,9 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
-    /// the kernels: build/off (series applied, option off) and build/on
+    /// the kernels, such as build/x86_64-off (series applied, option off) and build/x86_64-on
     Build,
-    /// boot both kernels and show what a burst of loads costs on each
+    /// boot both kernels and show what a burst of loads costs on each; elsewhere than on x86_64, run tests
     Boot,
     /// what loads cost in detail, against the targets: numbers and charts for README.md
     Bench,
@@ -138,7 +139,7 @@ enum Verb {
     Rebase,
     /// break pending.rs and image.rs on purpose, each bug in turn: a test must notice it
     Mutants,
-    /// each patch alone: checkpatch, linters, documentation, ten configurations; a table
+    /// each patch alone: checkpatch, linters, documentation, many configurations; a table
     CheckSeries,
     /// the mails of the series, addressed, in build/submit/; sends nothing
     Submit,
