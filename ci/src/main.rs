@@ -44,6 +44,7 @@ use std::sync::LazyLock;
 
 use anyhow::Result;
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use child::Interrupted;
@@ -160,8 +161,29 @@ fn variables() -> &'static [OsString] {
     &NAMES
 }
 
+/// What clap has to say, on one line. To whoever runs make, its options are variables.
+fn complaint(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let line = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let mut command = Cli::command();
+    command.build();
+    command.get_arguments().fold(line, |line, argument| match argument.get_env() {
+        Some(name) => line.replace(&format!("'{argument}'"), &name.to_string_lossy()),
+        None => line,
+    })
+}
+
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        Err(error) => {
+            eprintln!("{}", complaint(&error));
+            return ExitCode::from(2);
+        }
+    };
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Interrupted>() => {
             eprintln!("interrupted");
@@ -214,9 +236,21 @@ fn run(cli: Cli) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn every_variable_is_known() {
-        let names = super::variables();
+        let names = variables();
         assert!(["ARCH", "KDIR", "SEED", "V"].iter().all(|name| names.iter().any(|n| n == name)));
+    }
+
+    #[test]
+    fn a_bad_value_is_one_line_that_names_the_variable() {
+        let said = |words: &[&str]| complaint(&Cli::try_parse_from(words).err().unwrap());
+        let line = said(&["make", "boot", "--rounds", "0"]);
+        assert!(line.starts_with("error: invalid value '0' for ROUNDS: "), "{line}");
+        let line = said(&["make", "shell", "--kernel", "x"]);
+        assert!(line.contains("for KERNEL [possible values: ") && line.lines().count() == 1, "{line}");
+        assert_eq!(said(&["make", "boots"]).lines().count(), 1);
     }
 }
