@@ -116,6 +116,16 @@ impl Selection {
         Ok(())
     }
 
+    /// The first that virtme-ng boots, for what runs nowhere else.
+    pub fn with_vng(&self) -> Result<&Arch> {
+        let Some(arch) = self.0.iter().find(|arch| arch.has_vng()) else {
+            let names: Vec<String> =
+                matrix().arch.into_values().filter(Arch::has_vng).map(|arch| arch.name).collect();
+            bail!("this runs in virtme-ng, on {} only: leave ARCH out, on such a machine", names.join(", "));
+        };
+        Ok(arch)
+    }
+
     /// The debug kernels instead of the ordinary ones.
     pub fn debug(&mut self) {
         for arch in &mut self.0 {
@@ -188,5 +198,12 @@ mod tests {
         assert!(error.contains("vax") && error.contains("s390x"), "{error}");
         assert!(Selection::parse("arm64,arm64").is_err());
         assert!(Selection::parse("").is_err());
+    }
+
+    #[test]
+    fn who_needs_virtme_ng_is_told_where_it_is() {
+        assert_eq!(Selection::parse("all").unwrap().with_vng().unwrap().name, "x86_64");
+        let error = Selection::parse("arm64").unwrap().with_vng().unwrap_err().to_string();
+        assert!(error.contains("on x86_64 only"), "{error}");
     }
 }

@@ -11,9 +11,7 @@ use crate::tree::Tree;
 use crate::vng;
 
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
-    let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.has_vng()) else {
-        bail!("only guests of virtme-ng have a shell: leave ARCH out");
-    };
+    let arch = project.opts.arch.with_vng()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[project.kernel()]))?;
     let kernel = &kernels[project.kernel()];
     println!(

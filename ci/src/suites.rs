@@ -68,9 +68,7 @@ struct Results {
 
 /// The verb.
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
-    let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.has_vng()) else {
-        bail!("only guests of virtme-ng can run this: leave ARCH out");
-    };
+    let arch = project.opts.arch.with_vng()?;
     let suites: Suites = data("suites.toml", include_str!("../suites.toml"));
     let stress_ng = unpacked(project, "stress-ng", &suites.stress_ng)?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SUITES))?;

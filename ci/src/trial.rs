@@ -94,9 +94,7 @@ fn run(
     variants: &[&str],
     trials: &[Trial],
 ) -> Result<Vec<String>> {
-    let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.has_vng()) else {
-        bail!("only guests of virtme-ng can run this: leave ARCH out");
-    };
+    let arch = project.opts.arch.with_vng()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(variants))?;
     let mut outputs = vec![];
     for variant in variants {
