@@ -14,10 +14,12 @@ pub const COMPARED: [&str; 2] = ["off", "on"];
 pub const SUITES: [&str; 2] = ["suites-off", "suites-on"];
 /// What ROOT= builds.
 const ROOT: &str = "vng";
-/// What verbs boot that boot one kernel, ordinarily and with DEBUG=1.
-pub const ONE: [&str; 2] = ["on", "debug"];
+/// What verbs boot that boot one kernel.
+pub const ORDINARY: &str = "on";
+/// The same with DEBUG=1.
+pub const DEBUG: &str = "debug";
 /// What DEBUG=1 builds.
-const DEBUG: [&str; 2] = ["kcsan", "debug"];
+const DEBUG_KERNELS: [&str; 2] = ["kcsan", DEBUG];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -129,7 +131,7 @@ impl Selection {
     /// The debug kernels instead of the ordinary ones.
     pub fn debug(&mut self) {
         for arch in &mut self.0 {
-            *arch = arch.with_kernels(&DEBUG);
+            *arch = arch.with_kernels(&DEBUG_KERNELS);
         }
     }
 
@@ -174,7 +176,7 @@ mod tests {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel-config");
         for arch in matrix.arch.values() {
             assert!(!arch.kernels.is_empty(), "{}", arch.name);
-            let debug = DEBUG.map(str::to_owned);
+            let debug = DEBUG_KERNELS.map(str::to_owned);
             for variant in arch.kernels.iter().chain(&debug) {
                 let fragments = arch.fragments(variant);
                 assert!(fragments.iter().all(|f| dir.join(f).exists()), "{}: {fragments:?}", arch.name);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use serde::de::DeserializeOwned;
 
-use crate::matrix::ONE;
+use crate::matrix::{DEBUG, ORDINARY};
 use crate::ui::Ui;
 use crate::Options;
 
@@ -40,7 +40,8 @@ impl Project {
 
     /// The kernel of verbs that boot one.
     pub fn kernel(&self) -> &str {
-        self.opts.kernel.as_deref().unwrap_or(ONE[usize::from(self.opts.debug)])
+        let default = if self.opts.debug { DEBUG } else { ORDINARY };
+        self.opts.kernel.as_deref().unwrap_or(default)
     }
 
     pub fn patches(&self) -> PathBuf {

@@ -8,7 +8,7 @@ use anyhow::{bail, Context, Result};
 
 use crate::build::{self, Kernel};
 use crate::deps::Tools;
-use crate::matrix::{COMPARED, ONE};
+use crate::matrix::{COMPARED, DEBUG};
 use crate::project::Project;
 use crate::tree::Tree;
 use crate::vng::{self, Guest};
@@ -74,7 +74,7 @@ pub fn signals(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
 /// The verb `faults`: each allocation of a load fails in turn, where the kernel can do that.
 pub fn faults(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let trial = Trial { mode: "faults", arguments: String::new(), limit: SPARE * 6 };
-    print!("{}", run(project, tools, tree, &[ONE[1]], &[trial])?.concat());
+    print!("{}", run(project, tools, tree, &[DEBUG], &[trial])?.concat());
     Ok(())
 }
 
