@@ -145,7 +145,8 @@ fn install(project: &Project, suite: Option<&str>, packages: &[&str]) -> Result<
              sudo apt-get install --no-install-recommends {from}{list}"
         );
     };
-    project.ui.step(&format!("install Debian packages {from}"), |step| {
+    let name = format!("install packages of {}", suite.unwrap_or("Debian"));
+    project.ui.step(&name, |step| {
         step.note(&list);
         let dir = tempfile::tempdir()?;
         let options = match suite {
