@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::child;
 use crate::kselftest::{contract, Tally};
-use crate::ui::Step;
+use crate::ui::{first_error, Step};
 
 /// What kunit.py says of a suite, or of all.
 #[derive(Deserialize)]
@@ -46,7 +46,7 @@ pub fn read(step: &mut Step, tree: &Path, boot: &str, out: &Path) -> Result<(Tal
     parser.arg(format!("--json={}", json.display())).arg(&log);
     // It fails when a test does: what it has written down says more.
     let (_, said) = step.run_until(&mut parser, None)?;
-    let text = fs::read_to_string(&json).with_context(|| format!("kunit.py: {}", said.trim()))?;
+    let text = fs::read_to_string(&json).with_context(|| format!("kunit.py: {}", first_error(&said)))?;
     tally(serde_json::from_str(&text).context("kunit.py's result is not what was expected")?)
 }
 
