@@ -49,6 +49,11 @@ impl Git {
         child::succeeds(&mut self.cmd(args))
     }
 
+    /// The commit that the series is on, by its id.
+    pub fn base(&self) -> Result<String> {
+        self.capture(["rev-parse", "--verify", &format!("{BASE}^{{commit}}")])
+    }
+
     /// How many commits are on top of the base.
     pub fn series_length(&self) -> Result<usize> {
         Ok(self.capture(["rev-list", "--count", &format!("{BASE}..HEAD")])?.parse()?)

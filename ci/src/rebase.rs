@@ -13,7 +13,7 @@ use anyhow::{bail, Context, Result};
 
 use crate::base::{self, Base};
 use crate::child::{self, End};
-use crate::git::{Git, BASE};
+use crate::git::Git;
 use crate::project::Project;
 use crate::series;
 use crate::tree::{self, REBASED};
@@ -26,7 +26,7 @@ pub fn run(project: &Project) -> Result<()> {
     let source = source.repository(project)?;
     let git = tree::without_series(project, &folder, &source, &dir)?;
     let head = Git::at(source).capture(["rev-parse", "HEAD"])?;
-    if git.capture(["rev-parse", &format!("{BASE}^{{commit}}")])? != head {
+    if git.base()? != head {
         bail!("{folder}/ was made from another commit than KDIR has now: move it away");
     }
     fail_if_merging(&git, &folder)?;
@@ -82,7 +82,7 @@ fn originals(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(alternates)?;
         writeln!(file, "{objects}")?;
     }
-    let commit = Git::at(pinned).capture(["rev-parse", &format!("{BASE}^{{commit}}")])?;
+    let commit = Git::at(pinned).base()?;
     series::apply_without_files(step, git, &commit, &project.patches()).map(drop)
 }
 
@@ -156,6 +156,7 @@ fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git::BASE;
     use crate::series::tests::tree as series_tree;
     use crate::ui::Ui;
 

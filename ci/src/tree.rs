@@ -11,7 +11,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
-
 use tempfile::TempDir;
 
 use crate::base::{self, Base};
@@ -164,9 +163,7 @@ fn apply(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
 /// is only an older state of `patches/` is brought up to date.
 fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
     let git = Git::at(dir);
-    if !Git::is_repository(dir)?
-        || !git.succeeds(["rev-parse", "--verify", "-q", &format!("{BASE}^{{commit}}")])?
-    {
+    if !Git::is_repository(dir)? || !git.succeeds(["rev-parse", "--verify", "-q", BASE])? {
         bail!("{name}/ is not a tree that make tree made (no tag base): move it away");
     }
     if let Some(kdir) = project.opts.kdir.as_ref().filter(|_| name == "linux-kdir") {
@@ -210,7 +207,7 @@ fn config(git: &Git, name: &str) -> Result<String> {
 fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
     check_kdir(kdir)?;
     let head = Git::at(kdir).capture(["rev-parse", "HEAD"])?;
-    if git.capture(["rev-parse", &format!("{BASE}^{{commit}}")])? != head {
+    if git.base()? != head {
         bail!("{name}/ was made from another commit than KDIR has now: make distclean removes it");
     }
     Ok(())
