@@ -11,14 +11,12 @@ use anyhow::{Context, Result};
 use crate::build::Kernel;
 use crate::child;
 use crate::judge::{DONE, UP};
-use crate::kselftest;
+use crate::kselftest::{self, CPUS};
 use crate::matrix::Arch;
 use crate::ui::Step;
 
 const INIT: &str = include_str!("../guest/init.c");
 const ARCHIVE: &str = "initramfs.cpio";
-/// With more than the host has, waking 64 tasks is slow, and shows nothing more.
-const CPUS: u32 = 2;
 /// Enough for 64 copies of an image, too little for a module with a huge section.
 const MEMORY: &str = "1G";
 

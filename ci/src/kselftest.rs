@@ -18,7 +18,7 @@ use crate::ui::Step;
 use crate::vng::{self, Guest, OUT};
 
 /// With more than the host has, waking 64 tasks is slow, and shows nothing more.
-const CPUS: u32 = 2;
+pub const CPUS: u32 = 2;
 const LIMIT: Duration = Duration::from_secs(900);
 
 #[derive(Deserialize)]
