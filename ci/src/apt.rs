@@ -21,8 +21,8 @@ impl Apt {
     /// Knows the main parts of `suites`, from the mirror that this machine gets Debian
     /// itself from. Writes to `dir` only.
     pub fn new(dir: &Path, suites: &[&str]) -> Result<Apt> {
-        let mirror = mirror(&indextargets()?)
-            .context("apt knows no Debian mirror: add one to its sources, or give KDIR=<kernel git tree>")?;
+        let mirror =
+            mirror(&indextargets()?).context("apt knows no Debian mirror: add one to its sources")?;
         let line = |suite| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
         fs::write(dir.join("sources.list"), suites.iter().map(line).collect::<String>())?;
         for folder in ["lists/partial", "cache/archives/partial"] {

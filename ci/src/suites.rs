@@ -98,15 +98,15 @@ fn unpacked(project: &Project, name: &str, package: &Package) -> Result<PathBuf>
     let wanted = format!("{name}={}", package.version);
     project.ui.step(&format!("download {name}"), |step| {
         step.note(format!("{wanted} from {}", package.suite));
-        unpack(step, part.path(), &wanted, &package.suite)
-            .with_context(|| format!("no {wanted} from {}: check the network", package.suite))
+        let apt = Apt::new(part.path(), &[&package.suite])?;
+        unpack(step, &apt, part.path(), &wanted)
+            .with_context(|| format!("no {wanted} from {}: check the network", apt.mirror))
     })?;
     fs::rename(part.path().join("root"), &done).context("cannot move it into place")?;
     Ok(done)
 }
 
-fn unpack(step: &mut Step, dir: &Path, wanted: &str, suite: &str) -> Result<()> {
-    let apt = Apt::new(dir, &[suite])?;
+fn unpack(step: &mut Step, apt: &Apt, dir: &Path, wanted: &str) -> Result<()> {
     // For apt nothing is installed, so that it gets all that the package needs.
     let status = dir.join("status");
     fs::write(&status, "")?;
