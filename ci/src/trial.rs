@@ -42,8 +42,9 @@ pub fn parity(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     if !differences.is_empty() {
         bail!("{} lines differ: repeat it with SEED={seed} OPS={ops}", differences.len());
     }
-    println!("{ops} operations: {} lines, no difference", off.lines().count());
-    println!("but for {} bad images, not copied for a module of their name is live", allowed.len());
+    let (lines, allowed) = (off.lines().count(), allowed.len());
+    println!("{ops} operations: {lines} lines, the same but for {allowed} bad images of live modules,");
+    println!("which the kernel with the option on does not copy");
     Ok(())
 }
 
