@@ -109,11 +109,7 @@ enum Verb {
     /// linux/: an editable git tree, one commit per patch on the base kernel
     Tree,
     /// write patches/ and the copies in rust/ from linux/
-    Patches {
-        /// only say whether they differ
-        #[arg(long)]
-        check: bool,
-    },
+    Patches,
     /// the kernels, such as build/x86_64-off (series applied, option off) and build/x86_64-on
     Build,
     /// boot both kernels and show what a burst of loads costs on each; elsewhere than on x86_64, run tests
@@ -204,7 +200,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Clean => return clean::clean(&project),
         Verb::Distclean => return clean::distclean(&project),
         Verb::Mutants => return mutants::run(&project),
-        Verb::Patches { check } => return patches::patches(&project, check),
+        Verb::Patches => return patches::write(&project),
         Verb::Rebase => return rebase::run(&project),
         Verb::Submit => return submit::submit(&project),
         _ => {}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `patches`: writes `patches/` and the copies from `linux/`, or only compares them.
+//! `patches`: writes `patches/` and the copies from `linux/`; `test` only compares them.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,27 +9,37 @@ use anyhow::{bail, Context, Result};
 use crate::git::Git;
 use crate::project::Project;
 use crate::series::{self, Files};
+use crate::tree;
 
-pub fn patches(project: &Project, check: bool) -> Result<()> {
-    let git = tree(project)?;
+/// The verb.
+pub fn write(project: &Project) -> Result<()> {
+    let git = committed(project)?;
     let files = series::export(&git)?;
     let different = series::differences(project, &files)?;
-    match different.first() {
-        None => println!("patches/ and the copies are as linux/ has them ({} files)", files.len()),
-        Some(first) if check => {
-            bail!(
-                "{} is not as linux/ has it ({} files differ): run make patches",
-                first.display(),
-                different.len()
-            )
-        }
-        Some(_) => write(project, &files, &different)?,
+    write_files(project, &files, &different)?;
+    say_same(&files);
+    tree::mark_saved(project, &git)
+}
+
+/// Fails unless `patches/` and the copies are as `linux/` has them.
+pub fn check(project: &Project) -> Result<()> {
+    let git = committed(project)?;
+    let files = series::export(&git)?;
+    let different = series::differences(project, &files)?;
+    if let Some(first) = different.first() {
+        let (first, count) = (first.display(), different.len());
+        bail!("{first} is not as linux/ has it ({count} files differ): run make patches");
     }
-    crate::tree::mark_saved(project, &git)
+    say_same(&files);
+    tree::mark_saved(project, &git)
+}
+
+fn say_same(files: &Files) {
+    println!("patches/ and the copies are as linux/ has them ({} files)", files.len());
 }
 
 /// The tree with the series, all of it committed.
-pub fn tree(project: &Project) -> Result<Git> {
+pub fn committed(project: &Project) -> Result<Git> {
     let dir = project.root.join("linux");
     if !dir.exists() {
         bail!("there is no linux/ to take the series from: make tree");
@@ -41,7 +51,7 @@ pub fn tree(project: &Project) -> Result<Git> {
     Ok(git)
 }
 
-fn write(project: &Project, files: &Files, different: &[PathBuf]) -> Result<()> {
+fn write_files(project: &Project, files: &Files, different: &[PathBuf]) -> Result<()> {
     for name in different {
         let path = project.root.join(name);
         match files.get(name) {

@@ -36,7 +36,7 @@ struct Mail {
 }
 
 pub fn submit(project: &Project) -> Result<()> {
-    let git = patches::tree(project)?;
+    let git = patches::committed(project)?;
     fail_unless_tested(project, &git)?;
     fail_unless_checked(project, &git)?;
     let sender = sender(&project.root)?;

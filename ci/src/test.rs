@@ -91,7 +91,7 @@ fn all(project: &Project, tools: &Tools, counted: &mut Count) -> Result<()> {
     check(counted, tree::try_series(project))?;
     let Some(tree) = check(counted, tree::ensure(project))? else { return Ok(()) };
     if project.opts.kdir.is_none() {
-        check(counted, patches::patches(project, true))?;
+        check(counted, patches::check(project))?;
     }
     let mut rows = vec![];
     for arch in &project.opts.arch.0 {
