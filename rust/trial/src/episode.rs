@@ -4,8 +4,9 @@
 
 use fastrand::Rng;
 
-/// What is loaded in bursts: name, size of the largest burst. In
-/// this order they can be removed.
+use crate::calls::{FORCE, NONBLOCK};
+
+/// What is loaded in bursts: name, size of the largest burst. In this order they can be removed.
 pub const MODULES: [(&str, u32); 6] = [
     ("test_module_load", 480),
     ("test_module_load2", 480),
@@ -139,7 +140,6 @@ impl Episode {
     }
 
     fn add_removals(&mut self, modules: &[usize], rng: &mut Rng) {
-        use crate::calls::{FORCE, NONBLOCK};
         for _ in 0..rng.u32(1..8) {
             let flags = if rng.bool() { NONBLOCK } else { NONBLOCK | FORCE };
             self.removals.push((modules[rng.usize(..modules.len())], flags));
