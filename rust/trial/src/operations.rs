@@ -152,18 +152,16 @@ impl Operations {
         let (mut params, mut broken_xz) = ("", None);
         let what = match self.rng.u8(..9) {
             0 => {
-                plain.truncate(self.rng.usize(..plain.len()));
-                xz.truncate(self.rng.usize(..xz.len()));
+                self.truncate(&mut plain);
+                self.truncate(&mut xz);
                 let what = format!("truncated to {} or {}", plain.len(), xz.len());
                 broken_xz = Some(xz);
                 what
             }
             1 => {
                 image::break_vermagic(&mut plain);
-                let all = 0..plain.len();
-                image::flip(&mut plain, all, &mut self.rng);
-                let all = 0..xz.len();
-                image::flip(&mut xz, all, &mut self.rng);
+                self.flip_anywhere(&mut plain);
+                self.flip_anywhere(&mut xz);
                 broken_xz = Some(xz);
                 "flipped anywhere".to_owned()
             }
@@ -197,6 +195,15 @@ impl Operations {
             }
         };
         self.request(format!("{name} {what}"), plain, broken_xz, Memory::text(params))
+    }
+
+    fn truncate(&mut self, image: &mut Vec<u8>) {
+        image.truncate(self.rng.usize(..image.len()));
+    }
+
+    fn flip_anywhere(&mut self, image: &mut [u8]) {
+        let all = 0..image.len();
+        image::flip(image, all, &mut self.rng);
     }
 
     fn spoil(&mut self, image: &mut [u8], section: &str) -> String {
