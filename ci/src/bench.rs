@@ -36,7 +36,7 @@ const KERNELS: [&str; 4] = ["base", "off", "part", "on"];
 
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let plan = plan::plan();
-    let kernels = Kernels::build(project, tools, tree, &plan.part)?;
+    let kernels = Kernels::build(project, tools, tree, &plan)?;
     let quick = project.opts.quick;
     let (measurements, left_out) = plan.measurements(quick);
     let mut results = Results { about: about(&plan, &kernels, quick), left_out, ..Results::default() };
@@ -81,7 +81,7 @@ fn about(plan: &Plan, kernels: &Kernels, quick: bool) -> BTreeMap<String, String
         _ => format!("**part** with the patches up to \"{}\", ", plan.part),
     };
     let lines = [
-        ("Kernels", format!("the series with its option **off**, {part}**on** with all patches; **base** without any.")),
+        ("Kernels", format!("the series with its option **off**, {part}**on** with all patches; **base** with those that are not about the option.")),
         ("Noisy", format!(
             "wall and CPU time: medians of {rounds} rounds on {CPUS} virtual processors, {emulated} on {host} cores."
         )),

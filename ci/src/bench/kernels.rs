@@ -6,6 +6,7 @@ use std::fs;
 use anyhow::{bail, Context, Result};
 
 use super::compile;
+use super::plan::Plan;
 use crate::build::{self, Kernel};
 use crate::deps::Tools;
 use crate::git::{Git, BASE};
@@ -22,8 +23,7 @@ pub struct Kernels {
 }
 
 impl Kernels {
-    /// `part`: the subject of the last patch of the kernel of that name.
-    pub fn build(project: &Project, tools: &Tools, tree: &Tree, part: &str) -> Result<Kernels> {
+    pub fn build(project: &Project, tools: &Tools, tree: &Tree, plan: &Plan) -> Result<Kernels> {
         let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.is_compared()) else {
             bail!("bench compares kernels without and with the option: leave ARCH out");
         };
@@ -32,7 +32,7 @@ impl Kernels {
         let mut booted = vec![];
         for (label, variant, tree) in [
             (off, off, Some(tree_of(tree))),
-            ("part", on, part_of(project, tree, part)?),
+            ("part", on, part_of(project, tree, &plan.part)?),
             (on, on, Some(tree_of(tree))),
         ] {
             let Some(tree) = tree else { continue };
@@ -41,8 +41,8 @@ impl Kernels {
             compile::modules((project, tools), &tree, &kernel)?;
             booted.push((label, kernel));
         }
-        let commit = Git::at(&tree.dir).capture(["rev-parse", &format!("{BASE}^{{commit}}")])?;
-        Ok(Kernels { arch, base: worktree(project, tree, "base", &commit)?, booted })
+        let base = worktree(project, tree, "base", &commit_of(tree, &plan.base)?)?;
+        Ok(Kernels { arch, base, booted })
     }
 
     pub fn on(&self) -> &Kernel {
@@ -56,15 +56,20 @@ fn tree_of(tree: &Tree) -> Tree {
 
 /// The series up to a patch; nothing if that is its last one.
 fn part_of(project: &Project, tree: &Tree, last: &str) -> Result<Option<Tree>> {
-    let log = Git::at(&tree.dir).capture(["log", "--format=%H %s", &format!("{BASE}..HEAD")])?;
-    let commits = || log.lines().filter_map(|line| line.split_once(' '));
-    let Some(at) = commits().position(|(_, subject)| subject == last) else {
-        bail!("ci/bench.toml: the series has no patch {last:?}");
-    };
-    match commits().nth(at).filter(|_| at > 0) {
-        Some((commit, _)) => worktree(project, tree, "part", commit).map(Some),
-        None => Ok(None),
+    let commit = commit_of(tree, last)?;
+    match Git::at(&tree.dir).capture(["rev-parse", "HEAD"])? == commit {
+        true => Ok(None),
+        false => worktree(project, tree, "part", &commit).map(Some),
     }
+}
+
+/// The patch of that subject.
+fn commit_of(tree: &Tree, subject: &str) -> Result<String> {
+    let log = Git::at(&tree.dir).capture(["log", "--format=%H %s", &format!("{BASE}..HEAD")])?;
+    let mut commits = log.lines().filter_map(|line| line.split_once(' '));
+    let found = commits.find(|(_, known)| *known == subject);
+    let (commit, _) = found.with_context(|| format!("ci/bench.toml: the series has no patch {subject:?}"))?;
+    Ok(commit.to_owned())
 }
 
 /// A second work tree of the repository, at `commit`.

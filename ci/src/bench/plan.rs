@@ -10,7 +10,9 @@ use crate::project::data;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// The subject of the last patch of the kernel "part".
+    /// The subject of the last patch of the kernel "base": what follows is the option's.
+    pub base: String,
+    /// The same of the kernel "part".
     pub part: String,
     pub rounds: Sized<u32>,
     pub limit_s: u32,
