@@ -46,9 +46,9 @@ pub fn build(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
 }
 
 /// The verb `boot`: what a burst of loads costs, where the kernel without the option is
-/// built, too; elsewhere the tests.
+/// built, too; elsewhere the tests, with ROOT= on that file system, too.
 pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
-    let mut rows = vec![];
+    let (mut rows, mut failed) = (vec![], 0);
     for arch in &project.opts.arch.0 {
         let kernels = build::ensure(project, tools, tree, arch)?;
         match arch.is_compared() {
@@ -57,15 +57,19 @@ pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> 
                 for kernel in tested(&kernels) {
                     rows.push(boot(project, tree, kernel)?);
                 }
+                for kernel in kernels.values().filter(|_| project.opts.root.is_some()) {
+                    failed += kselftest::run(project, tools, kernel)?.failed;
+                }
             }
         }
     }
     if !rows.is_empty() {
         println!("{}", table(&rows));
     }
-    match rows.iter().map(|row| row.tally().failed).sum() {
+    failed += rows.iter().map(|row| row.tally().failed).sum::<u32>();
+    match failed {
         0 => Ok(()),
-        failed => bail!("{failed} tests failed"),
+        _ => bail!("{failed} tests failed"),
     }
 }
 

@@ -79,6 +79,8 @@ pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> 
             // As the host sees it.
             cmd.arg(format!("--cwd={}{STAGE}", root.display()));
             cmd.args(["--arch", name, "--root"]).arg(root);
+            // What virtme-ng calls it. The kernel would guess that only with CONFIG_BLOCK.
+            cmd.args(["--append", "root=/dev/root"]);
         }
         _ => {
             cmd.arg(format!("--cwd={STAGE}"));
