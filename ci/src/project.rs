@@ -25,9 +25,11 @@ impl Project {
             opts.arch.debug();
         }
         if let Some(root) = &opts.root {
-            let bash = root.join("bin/bash");
-            if !bash.exists() {
-                bail!("ROOT={} is no root file system: it has no /bin/bash", root.display());
+            // What virtme-ng starts there, and ends the guest with.
+            for program in ["bin/bash", "sbin/poweroff"] {
+                if root.join(program).symlink_metadata().is_err() {
+                    bail!("ROOT={} is no root file system to boot: it has no {program}", root.display());
+                }
             }
             opts.arch.with_root()?;
         }
