@@ -25,9 +25,12 @@ impl Project {
             opts.arch.debug();
         }
         if let Some(root) = &opts.root {
-            // What virtme-ng starts there, and ends the guest with.
-            for program in ["bin/bash", "sbin/poweroff"] {
-                if root.join(program).symlink_metadata().is_err() {
+            // What virtme-ng starts there, and ends the guest with: often a link, to where only
+            // the guest finds it.
+            let bash = root.join("bin/bash").exists();
+            let poweroff = root.join("sbin/poweroff").symlink_metadata().is_ok();
+            for (program, is_there) in [("bin/bash", bash), ("sbin/poweroff", poweroff)] {
+                if !is_there {
                     bail!("ROOT={} is no root file system to boot: it has no {program}", root.display());
                 }
             }

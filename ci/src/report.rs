@@ -35,7 +35,7 @@ fn row(scenario: &str, kernel: &str, bursts: &[Burst]) -> Vec<String> {
     vec![
         scenario.to_owned(),
         kernel.to_owned(),
-        format!("{:.0}", median(bursts)),
+        format!("{:.0}", wall_ms(bursts)),
         range(runs.clone().min(), runs.max()),
         format!("{:.1}", peak as f64 / 1024.0),
         bursts.last().map(|b| results(&b.results)).unwrap_or_default(),
@@ -55,13 +55,18 @@ fn results(results: &BTreeMap<String, u64>) -> String {
     words.join(", ")
 }
 
-fn median(bursts: &[Burst]) -> f64 {
-    let mut walls: Vec<f64> = bursts.iter().map(|b| b.wall_ms).collect();
-    walls.sort_by(f64::total_cmp);
-    match walls.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => walls[n / 2],
-        n => (walls[n / 2 - 1] + walls[n / 2]) / 2.0,
+/// The median of their wall times.
+fn wall_ms(bursts: &[Burst]) -> f64 {
+    median(bursts.iter().map(|b| b.wall_ms).collect()).unwrap_or(f64::NAN)
+}
+
+pub fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let half = numbers.len() / 2;
+    match numbers.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(numbers[half]),
+        _ => Some((numbers[half - 1] + numbers[half]) / 2.0),
     }
 }
 
@@ -92,7 +97,7 @@ fn scenario_targets(scenario: &Scenario, [before, after]: &Rounds) -> Vec<(bool,
         line(peak.is_some_and(|p| p <= limit), format!("{} KiB of vmalloc, at most {limit}", number(peak)));
     }
     if let Some(limit) = target.wall_ratio.filter(|_| before.len() >= ENOUGH) {
-        let ratio = median(after) / median(before);
+        let ratio = wall_ms(after) / wall_ms(before);
         line(ratio <= limit, format!("{ratio:.3} of the wall time without the option, at most {limit}"));
     }
     lines

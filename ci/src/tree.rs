@@ -29,6 +29,7 @@ pub const REBASED: &str = "linux-rebase-";
 const SAVED_TREE: &str = "series.tree";
 const SAVED_PATCHES: &str = "series.patches";
 
+#[derive(Clone)]
 pub struct Tree {
     pub dir: PathBuf,
     /// Where its kernels are built.

@@ -31,9 +31,9 @@ impl Kernels {
         let arch = arch.with_kernels(&COMPARED);
         let mut booted = vec![];
         for (label, variant, tree) in [
-            (off, off, Some(tree_of(tree))),
+            (off, off, Some(tree.clone())),
             ("part", on, part_of(project, tree, &plan.part)?),
-            (on, on, Some(tree_of(tree))),
+            (on, on, Some(tree.clone())),
         ] {
             let Some(tree) = tree else { continue };
             let mut built = build::ensure(project, tools, &tree, &arch.with_kernels(&[variant]))?;
@@ -48,10 +48,6 @@ impl Kernels {
     pub fn on(&self) -> &Kernel {
         &self.booted[self.booted.len() - 1].1
     }
-}
-
-fn tree_of(tree: &Tree) -> Tree {
-    Tree { dir: tree.dir.clone(), build: tree.build.clone() }
 }
 
 /// The series up to a patch; nothing if that is its last one.

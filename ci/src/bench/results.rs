@@ -6,14 +6,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::plan::Number;
+use crate::report::median;
 
 /// Kernel, key, one JSON object for each round: as the program printed it.
-#[derive(Serialize, Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize, Default)]
 pub struct Results {
     /// Where and how this was measured.
     pub about: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ pub struct Results {
 }
 
 impl Results {
-    /// One line for each object, so that differences can be read.
+    /// One line for each field, so that differences can be read.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)? + "\n";
         fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -61,16 +61,6 @@ fn values(value: &Value) -> Vec<f64> {
     match value {
         Value::Array(list) => list.iter().filter_map(Value::as_f64).collect(),
         value => value.as_f64().into_iter().collect(),
-    }
-}
-
-fn median(mut numbers: Vec<f64>) -> Option<f64> {
-    numbers.sort_by(f64::total_cmp);
-    let half = numbers.len() / 2;
-    match numbers.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(numbers[half]),
-        _ => Some((numbers[half - 1] + numbers[half]) / 2.0),
     }
 }
 
