@@ -204,10 +204,23 @@ impl<'a> Job<'a> {
                 let staged = copy_to(&self.stage, &module(dir, object))?;
                 // Compressed, too, with the options of scripts/Makefile.modinst.
                 let options = ["--check=crc32", "--lzma2=dict=1MiB", "--keep", "--force"];
-                step.run(child::command("xz").args(options).arg(staged))?;
+                step.run(child::command("xz").args(options).arg(&staged))?;
+                self.sign(step, &staged)?;
             }
         }
         Ok(())
+    }
+
+    /// A signed copy beside a module, if the kernel has a key.
+    fn sign(&self, step: &mut Step, staged: &Path) -> Result<()> {
+        let at = |name| self.obj.join(name);
+        if !at("certs/signing_key.pem").exists() {
+            return Ok(());
+        }
+        let (key, certificate) = (at("certs/signing_key.pem"), at("certs/signing_key.x509"));
+        let mut sign = child::command(at("scripts/sign-file"));
+        sign.arg("sha256").args([key, certificate]).arg(staged).arg(staged.with_extension("ko.signed"));
+        step.run(&mut sign).map(drop)
     }
 
     /// The modules once more, as modprobe wants them.
