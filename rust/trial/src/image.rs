@@ -12,6 +12,9 @@ use object::{elf::FileHeader64, read::elf::ElfFile, Endianness, Object, ObjectSe
 pub const NAME_LEN: usize = 56;
 /// Where an ELF header says for which machine it is.
 const E_MACHINE: usize = 18;
+/// A `struct module_signature` that says that all before it is the signature, and the mark
+/// behind it.
+pub const NO_SIGNATURE: &[u8] = b"\0\0\x02\0\0\0\0\0\xff\xff\xff\xff~Module signature appended~\n";
 
 /// A module's file.
 #[derive(Clone)]
@@ -22,16 +25,24 @@ pub struct Image {
     pub plain: Vec<u8>,
     /// The file, compressed.
     pub xz: Vec<u8>,
+    /// The file with a signature that this kernel knows the key of.
+    pub signed: Vec<u8>,
 }
 
 impl Image {
-    /// Reads `name`.ko and `name`.ko.xz from `dir`.
+    /// Reads `name`.ko, and what the build has made of it, from `dir`.
     pub fn read(dir: &Path, name: &str) -> Result<Self> {
         let read = |extension: &str| {
             let path = dir.join(format!("{name}.{extension}"));
             fs::read(&path).with_context(|| format!("{}: --modules says where", path.display()))
         };
-        Ok(Self { name: name.to_owned(), plain: read("ko")?, xz: read("ko.xz")? })
+        let (plain, xz, signed) = (read("ko")?, read("ko.xz")?, read("ko.signed")?);
+        Ok(Self { name: name.to_owned(), plain, xz, signed })
+    }
+
+    /// Only what was appended to the file.
+    pub fn signature(&self) -> &[u8] {
+        &self.signed[self.plain.len()..]
     }
 }
 

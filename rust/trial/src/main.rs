@@ -4,6 +4,7 @@
 //!
 //! For a guest that may be lost; nothing of it is for a machine with a purpose.
 
+mod audit;
 mod calls;
 mod episode;
 mod faults;

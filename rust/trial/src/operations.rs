@@ -114,11 +114,14 @@ impl Operations {
     }
 
     fn load(&mut self) -> Operation {
-        let image = self.image();
-        let params = self.params(&image.name);
+        let Image { name, plain, xz, signed } = self.image();
+        let params = self.params(&name);
         let shown = &params[..params.len().min(SHOWN)];
-        let what = format!("{} {shown:?} ({} bytes)", image.name, params.len());
-        self.request(what, image.plain, Some(image.xz), Memory::text(&params))
+        let what = format!("{name} {shown:?} ({} bytes)", params.len());
+        match self.rng.u8(..4) {
+            0 => self.request(format!("{what} signed"), signed, None, Memory::text(&params)),
+            _ => self.request(what, plain, Some(xz), Memory::text(&params)),
+        }
     }
 
     /// Either system call, for an image that may be anything.
@@ -148,9 +151,9 @@ impl Operations {
     /// An image that the kernel must refuse, or that is another than it seems. What its code
     /// depends on stays whole, unless the image is one of another kernel, too.
     fn broken(&mut self) -> Operation {
-        let Image { mut name, mut plain, mut xz } = self.image();
+        let Image { mut name, mut plain, mut xz, mut signed } = self.image();
         let (mut params, mut broken_xz) = ("", None);
-        let what = match self.rng.u8(..9) {
+        let what = match self.rng.u8(..12) {
             0 => {
                 self.truncate(&mut plain);
                 self.truncate(&mut xz);
@@ -188,6 +191,21 @@ impl Operations {
                 let new = MODULES[self.rng.usize(..MODULES.len())];
                 image::rename(&mut plain, &name, new);
                 format!("as {new}")
+            }
+            8 => {
+                let content = 0..plain.len();
+                image::flip(&mut signed, content, &mut self.rng);
+                plain = signed;
+                "flipped since it was signed".to_owned()
+            }
+            9 => {
+                let other = self.image();
+                plain.extend(other.signature());
+                format!("with the signature of {}", other.name)
+            }
+            10 => {
+                plain.extend(image::NO_SIGNATURE);
+                "with a signature that is none".to_owned()
             }
             _ => {
                 (plain, broken_xz) = (vec![], Some(vec![]));
@@ -344,8 +362,12 @@ mod tests {
     use super::*;
 
     fn operations(seed: u64) -> Vec<Operation> {
-        let image =
-            |name: &&str| Image { name: (*name).to_owned(), plain: vec![1; 99], xz: vec![2; 9] };
+        let image = |name: &&str| Image {
+            name: (*name).to_owned(),
+            plain: vec![1; 99],
+            xz: vec![2; 9],
+            signed: vec![1; 109],
+        };
         let images = MODULES.iter().map(image).collect();
         Operations { rng: Rng::with_seed(seed), images }.take(2000).collect()
     }

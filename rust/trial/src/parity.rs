@@ -10,19 +10,22 @@ use std::{
 use anyhow::Result;
 use nix::errno::Errno;
 
-use crate::{kernel, operations::Operations};
+use crate::{audit::Audit, kernel, operations::Operations};
 
 /// After so many operations the whole state is printed.
 const INTERVAL: u32 = 50;
 const PROGRESS: u32 = 500;
 
-/// A line for each operation, several for each look at the kernel's state.
+/// A line for each operation, with what audit says of it; several for each look at the kernel's
+/// state.
 pub fn run(modules: &Path, ops: u32, seed: u64) -> Result<()> {
     let operations = Operations::new(modules, seed)?;
+    let audit = Audit::start()?;
     let mut out = BufWriter::new(io::stdout().lock());
     for (number, operation) in (1..=ops).zip(operations) {
         let result = operation.call.issue();
-        writeln!(out, "{number} {}: {}", operation.what, name(result))?;
+        let logged: String = audit.names()?.iter().map(|name| format!(", logged {name}")).collect();
+        writeln!(out, "{number} {}: {}{logged}", operation.what, name(result))?;
         if number % INTERVAL == 0 || number == ops {
             state(&mut out)?;
         }
