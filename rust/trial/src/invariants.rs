@@ -5,7 +5,7 @@
 use anyhow::{ensure, Result};
 use libc::{EAGAIN, EBUSY, EEXIST, EINTR, EINVAL, ENOENT, ENOMEM, ENOSPC};
 
-use crate::request::{End, NO_ERRNO};
+use crate::request::End;
 
 /// All that happened to one name, which was free before.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Facts {
     pub signals: bool,
     /// Memory was short, by hogs or by injected faults.
     pub no_memory: bool,
+    /// Compressed images are among them.
+    pub compressed: bool,
     /// Requests for one file by `finit_module(2)` are among them.
     pub one_file: bool,
     /// How the loads ended.
@@ -64,9 +66,8 @@ impl Facts {
             ENOENT if self.depends => true,
             EINTR if self.signals => true,
             ENOMEM if self.no_memory => true,
-            // Linux 7.3, with and without the series: finit_module() gives the result of one
-            // request for a file to all, also an ERESTARTSYS that only the one may restart from.
-            NO_ERRNO if self.signals && self.one_file => true,
+            // What the decompressor of Linux 7.3 says, whatever the reason.
+            EINVAL if self.no_memory && self.compressed => true,
             errno => errno == self.init_errno(),
         }
     }
@@ -162,6 +163,7 @@ mod tests {
         with(ENOENT, |f| f.depends = true);
         with(EINTR, |f| f.signals = true);
         with(ENOMEM, |f| f.no_memory = true);
+        with(EINVAL, |f| (f.no_memory, f.compressed) = (true, true));
     }
 
     #[test]

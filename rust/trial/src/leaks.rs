@@ -13,6 +13,9 @@ const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
 const KMEMLEAK_AGE: Duration = Duration::from_secs(6);
 /// Functions of the loader that allocate areas, as /proc/vmallocinfo calls them.
 const AREAS: [&str; 4] = ["module", "execmem", "kernel_read_file", "copy_from_user"];
+/// Caches that say nothing: areas are freed in large lots, and counted one by one; the debugging
+/// keeps objects of its own, free ones for later and one for each object of all other caches.
+const OTHERS: [&str; 3] = ["vmap_area", "debug_objects_cache", "kmemleak_object"];
 /// Objects of one slab cache that may be more than before: caches of the rest of the kernel.
 const SLACK: i64 = 1000;
 
@@ -95,8 +98,8 @@ fn areas() -> Result<usize> {
 /// Objects in use, by the name of the cache.
 fn objects() -> Result<BTreeMap<String, i64>> {
     let text = fs::read_to_string("/proc/slabinfo").context("/proc/slabinfo")?;
-    // Areas are freed in large lots, and counted one by one above.
-    Ok(text.lines().filter_map(cache).filter(|(name, _)| name != "vmap_area").collect())
+    let of_others = |(name, _): &(String, i64)| !OTHERS.contains(&name.as_str());
+    Ok(text.lines().filter_map(cache).filter(of_others).collect())
 }
 
 fn cache(line: &str) -> Option<(String, i64)> {

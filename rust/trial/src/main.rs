@@ -16,6 +16,7 @@ mod kernel;
 mod leaks;
 mod operations;
 mod parity;
+mod pool;
 mod request;
 mod signals;
 mod soak;

@@ -1,59 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Requests: processes that do one system call each, and are watched.
+//! Requests: system calls, each of a process of its own, which is watched.
 
 use std::{
     fs,
-    os::fd::{AsFd, OwnedFd},
+    rc::Rc,
     thread::sleep,
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use nix::{
     errno::Errno,
     sys::{
         prctl::set_pdeathsig,
-        signal::{sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal},
+        signal::{kill, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal},
         wait::{waitpid, WaitPidFlag, WaitStatus},
     },
     unistd::{fork, ForkResult, Pid},
 };
 
-use crate::{
-    calls::{self, Memory},
-    injection,
-};
+use crate::pool::Replies;
 
 /// Stands for all that the kernel keeps to itself, such as ERESTARTSYS: an exit code has 8 bits.
 pub const NO_ERRNO: i32 = 255;
 const POLL: Duration = Duration::from_millis(2);
-
-/// What a request asks for.
-pub enum Job<'a> {
-    /// `init_module(2)`.
-    Init(&'a Memory),
-    /// `finit_module(2)` with these flags.
-    Finit(&'a OwnedFd, u32),
-    /// `delete_module(2)` with these flags.
-    Delete(u32),
-    /// No request, but something that makes them harder.
-    Other(&'a dyn Fn()),
-}
-
-/// How a request is made.
-pub struct Order<'a> {
-    /// The name of the module.
-    pub module: &'a str,
-    /// What it asks for.
-    pub job: Job<'a>,
-    /// Parameters of the module.
-    pub params: &'a str,
-    /// SIGINT ends a wait, not the process.
-    pub catches: bool,
-    /// The allocation that fails, counted from 1.
-    pub fail_nth: Option<u32>,
-}
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,20 +43,33 @@ pub struct Request {
     pub module: String,
     /// How it ended, if it did.
     pub end: Option<End>,
+    /// If its process is a worker: its place, and what all have said.
+    worker: Option<(usize, Rc<Replies>)>,
 }
 
 impl Request {
-    /// Forks a process that waits until `start` is closed on the other side.
+    /// Forks a process that does `work` and returns its errno.
     ///
     /// To be called while this process has one thread only.
-    pub fn fork(order: &Order, start: Option<(&OwnedFd, &OwnedFd)>) -> Result<Self> {
+    pub fn fork(module: &str, work: &dyn Fn() -> Result<(), i32>) -> Result<Self> {
         // SAFETY: There is one thread, so no lock can be held by another.
         match unsafe { fork() }.context("cannot fork a request")? {
             ForkResult::Parent { child } => {
-                Ok(Self { pid: child, module: order.module.to_owned(), end: None })
+                Ok(Self { pid: child, module: module.to_owned(), end: None, worker: None })
             }
-            ForkResult::Child => serve(order, start),
+            ForkResult::Child => {
+                let _ = set_pdeathsig(Signal::SIGKILL);
+                let code = errno(work());
+                // SAFETY: Ends this process, without handlers that belong to the parent.
+                unsafe { libc::_exit(code) }
+            }
         }
+    }
+
+    /// One that a worker makes.
+    pub fn of_worker(pid: Pid, module: &str, slot: usize, replies: &Rc<Replies>) -> Self {
+        let worker = Some((slot, replies.clone()));
+        Self { pid, module: module.to_owned(), end: None, worker }
     }
 
     /// Looks whether it has ended; whether that is news.
@@ -93,21 +77,48 @@ impl Request {
         if self.end.is_some() {
             return Ok(false);
         }
-        self.end = match waitpid(self.pid, Some(WaitPidFlag::WNOHANG))? {
-            WaitStatus::Exited(_, code) => Some(End::Returned(code)),
-            WaitStatus::Signaled(..) => Some(End::Killed),
-            _ => None,
+        let said = self.said()?;
+        self.end = match said {
+            Some(_) => said,
+            None => self.exit()?,
         };
         Ok(self.end.is_some())
     }
 
-    /// Kills it; for its end, see [`all_ended`].
-    pub fn kill(&mut self) -> Result<()> {
+    /// What the worker says that the system call returned.
+    fn said(&self) -> Result<Option<End>> {
+        let Some((slot, replies)) = &self.worker else { return Ok(None) };
+        Ok(replies.take(*slot)?.map(End::Returned))
+    }
+
+    /// How the process ended. A worker may have answered before it did.
+    fn exit(&self) -> Result<Option<End>> {
+        let end = match waitpid(self.pid, Some(WaitPidFlag::WNOHANG))? {
+            WaitStatus::Exited(_, code) => End::Returned(code),
+            WaitStatus::Signaled(..) => End::Killed,
+            _ => return Ok(None),
+        };
+        let Some((slot, replies)) = &self.worker else { return Ok(Some(end)) };
+        replies.spoil(*slot);
+        ensure!(end == End::Killed, "a worker gave up");
+        Ok(self.said()?.or(Some(end)))
+    }
+
+    /// Sends a signal, unless it has ended.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
         self.reap()?;
         if self.end.is_none() {
-            nix::sys::signal::kill(self.pid, Signal::SIGKILL)?;
+            if let Some((slot, replies)) = &self.worker {
+                replies.spoil(*slot);
+            }
+            kill(self.pid, signal)?;
         }
         Ok(())
+    }
+
+    /// Kills it; for its end, see [`all_ended`].
+    pub fn kill(&mut self) -> Result<()> {
+        self.signal(Signal::SIGKILL)
     }
 
     /// Running, sleeping, ...
@@ -186,43 +197,24 @@ pub fn settled(requests: &mut [Request], patience: Duration) -> Result<bool> {
     Ok(false)
 }
 
-/// The life of a request. Does not return, so that nothing of the parent is dropped twice.
-fn serve(order: &Order, start: Option<(&OwnedFd, &OwnedFd)>) -> ! {
-    let _ = set_pdeathsig(Signal::SIGKILL);
-    if order.catches {
-        let _ = catch(Signal::SIGINT);
-    }
-    if let Some((wait, other_end)) = start {
-        use std::os::fd::AsRawFd;
-        let _ = nix::unistd::close(other_end.as_raw_fd());
-        let _ = nix::unistd::read(wait, &mut [0]);
-    }
-    if let Some(nth) = order.fail_nth {
-        let _ = fs::write(injection::FAIL_NTH, nth.to_string());
-    }
-    let result = issue(order);
-    // SAFETY: Ends this process, without handlers that belong to the parent.
-    unsafe { libc::_exit(result.err().map_or(0, |errno| errno.min(NO_ERRNO))) }
-}
-
-fn issue(order: &Order) -> Result<(), i32> {
-    let params = Memory::text(order.params);
-    match order.job {
-        Job::Init(image) => calls::init_module(image, &params),
-        Job::Finit(file, flags) => calls::finit_module(calls::number(file.as_fd()), &params, flags),
-        Job::Delete(flags) => calls::delete_module(&Memory::text(order.module), flags),
-        Job::Other(work) => {
-            work();
-            Ok(())
-        }
-    }
+/// As a request returns it; 0 for success.
+pub fn errno(result: Result<(), i32>) -> i32 {
+    result.err().map_or(0, |errno| errno.min(NO_ERRNO))
 }
 
 /// From here on the signal ends a wait, not the process.
 pub fn catch(signal: Signal) -> Result<(), Errno> {
-    let handler = SigHandler::Handler(nothing);
+    handle(signal, SigHandler::Handler(nothing))
+}
+
+/// From here on the signal ends the process.
+pub fn die_of(signal: Signal) -> Result<(), Errno> {
+    handle(signal, SigHandler::SigDfl)
+}
+
+fn handle(signal: Signal, handler: SigHandler) -> Result<(), Errno> {
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: The handler does nothing.
+    // SAFETY: A handler does nothing.
     unsafe { sigaction(signal, &action) }.map(drop)
 }
 

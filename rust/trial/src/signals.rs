@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    os::fd::AsFd,
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -24,7 +25,7 @@ use crate::{
     gate,
     image::Image,
     kernel,
-    request::{self, End, Job, Order, Request},
+    request::{self, End, Request},
 };
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -88,9 +89,11 @@ impl Scene<'_> {
     fn load(&self, name: &str, by_file: bool) -> Result<Request> {
         let image = Image::read(self.dir, name)?.plain;
         let (file, memory) = (calls::memory_file(&image)?, Memory::Bytes(image));
-        let job = if by_file { Job::Finit(&file, 0) } else { Job::Init(&memory) };
-        let order = Order { module: name, job, params: "", catches: false, fail_nth: None };
-        Request::fork(&order, None)
+        let none = Memory::text("");
+        Request::fork(name, &|| match by_file {
+            true => calls::finit_module(calls::number(file.as_fd()), &none, 0),
+            false => calls::init_module(&memory, &none),
+        })
     }
 
     /// A load whose init waits at the gate, and others that wait for it.

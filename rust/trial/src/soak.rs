@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::fd::OwnedFd,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::FileExt,
+    },
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -14,10 +17,7 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use fastrand::Rng;
-use nix::{
-    errno::Errno,
-    sys::signal::{kill, Signal},
-};
+use nix::{errno::Errno, sys::signal::Signal};
 
 use crate::{
     calls::{self, Memory, COMPRESSED_FILE, FORCE, NONBLOCK},
@@ -27,7 +27,8 @@ use crate::{
     injection,
     invariants::Facts,
     kernel, leaks,
-    request::{self, End, Job, Order, Request, NO_ERRNO},
+    pool::{Pool, Ticket},
+    request::{self, End, Request, NO_ERRNO},
 };
 
 /// A request that sleeps for so long though no load is running does so for ever.
@@ -48,14 +49,22 @@ pub fn run(dir: &Path, time: Duration, seed: u64) -> Result<()> {
     let mut soak = Soak::new(dir, seed)?;
     soak.episodes(WARM_UP, Duration::MAX)?;
     soak.probe()?;
+    soak.pool.clear();
     leaks::forget_old()?;
     let before = leaks::Snapshot::take()?;
     soak.episodes(u32::MAX, time)?;
     soak.probe()?;
+    soak.pool.clear();
     let left = before.compare(&leaks::Snapshot::take()?)?;
     leaks::scan()?;
     println!("seed={seed} {} {left}", soak.totals());
     Ok(())
+}
+
+/// What the workers need.
+struct Scene {
+    images: Vec<Source>,
+    faults: bool,
 }
 
 /// A module, so that a fork copies none of its pages.
@@ -79,8 +88,8 @@ impl Source {
 
 struct Soak {
     rng: Rng,
-    images: Vec<Source>,
-    faults: bool,
+    scene: Scene,
+    pool: Pool,
     begin: Instant,
     episodes: u32,
     inits: u32,
@@ -91,13 +100,12 @@ struct Soak {
 
 impl Soak {
     fn new(dir: &Path, seed: u64) -> Result<Self> {
+        let images = MODULES.iter().map(|(name, _)| Source::read(dir, name));
+        let scene = Scene { images: images.collect::<Result<_>>()?, faults: injection::prepare()? };
         Ok(Self {
             rng: Rng::with_seed(seed),
-            images: MODULES
-                .iter()
-                .map(|(name, _)| Source::read(dir, name))
-                .collect::<Result<_>>()?,
-            faults: injection::prepare()?,
+            scene,
+            pool: Pool::new()?,
             begin: Instant::now(),
             episodes: 0,
             inits: 0,
@@ -114,11 +122,8 @@ impl Soak {
             if begin.elapsed() >= time {
                 break;
             }
-            let mut episode = Episode::random(&mut self.rng);
-            if !self.faults {
-                episode.loads.iter_mut().for_each(|load| load.fail_nth = None);
-            }
-            self.episode(&episode)
+            let seed = self.rng.u64(..);
+            self.episode(seed)
                 .with_context(|| format!("episode {} of this seed", self.episodes + 1))?;
             self.episodes += 1;
             if self.episodes.is_multiple_of(PROBE) {
@@ -132,13 +137,16 @@ impl Soak {
         Ok(())
     }
 
-    fn episode(&mut self, episode: &Episode) -> Result<()> {
+    fn episode(&mut self, seed: u64) -> Result<()> {
+        let episode = &self.scene.episode(seed);
         gate::program(-episode.result, episode.hold_ms)?;
         gate::veto(episode.vetoed.map_or("", |module| MODULES[module].0))?;
         gate::open(!episode.gated)?;
         let runs = gate::runs()?;
 
-        let (mut disturbers, mut loads, mut removals) = self.start(episode)?;
+        let mut disturbers = disturbers(episode)?;
+        let mut loads = self.start(seed, episode)?;
+        let mut removals = loads.split_off(episode.loads.len());
         let settled = send(episode, &mut loads, &mut removals)?;
         gate::open(true)?;
         request::all_ended(&mut loads, PATIENCE, "no load is running")?;
@@ -160,47 +168,15 @@ impl Soak {
         Ok(())
     }
 
-    /// Starts everything; the loads and removals all at the same moment.
-    fn start(&self, episode: &Episode) -> Result<(Vec<Request>, Vec<Request>, Vec<Request>)> {
-        let other = |work| Request::fork(&order("", Job::Other(work)), None);
-        let mut disturbers = vec![];
-        if episode.hog {
-            disturbers.push(other(&hog)?);
-        }
-        if episode.hotplug && Path::new(ONLINE).exists() {
-            disturbers.push(other(&hotplug)?);
-        }
-        let (wait, start) = nix::unistd::pipe()?;
-        let barrier = Some((&wait, &start));
-        let mut loads = vec![];
-        for load in &episode.loads {
-            loads.push(self.fork(load, barrier)?);
-        }
-        let remove = |(module, flags): &(usize, u32)| {
-            Request::fork(&order(MODULES[*module].0, Job::Delete(*flags)), barrier)
-        };
-        let removals = episode.removals.iter().map(remove).collect::<Result<_>>()?;
-        Ok((disturbers, loads, removals))
-    }
-
-    fn fork(&self, load: &Load, barrier: Option<(&OwnedFd, &OwnedFd)>) -> Result<Request> {
-        let source = &self.images[load.module];
-        let copy;
-        let job = match load.how {
-            How::Init => Job::Init(&source.memory),
-            How::OneFile => Job::Finit(&source.file, 0),
-            How::Copy => {
-                copy = calls::memory_file(source.plain)?;
-                Job::Finit(&copy, 0)
-            }
-            How::Xz => {
-                copy = calls::memory_file(&source.xz)?;
-                Job::Finit(&copy, COMPRESSED_FILE)
-            }
-        };
-        let params = if load.bad_params { "gated=maybe" } else { "" };
-        let (catches, fail_nth) = (load.catches, load.fail_nth);
-        Request::fork(&Order { params, catches, fail_nth, ..order(source.name, job) }, barrier)
+    /// Starts the loads and, after them, the removals, all at the same moment.
+    fn start(&mut self, seed: u64, episode: &Episode) -> Result<Vec<Request>> {
+        let loads = episode.loads.iter().map(|load| load.module);
+        let modules = loads.chain(episode.removals.iter().map(|(module, _)| *module));
+        let ticket = |index| Ticket { episode: seed, index };
+        let tickets: Vec<_> =
+            (0..).map(ticket).zip(modules.map(|module| MODULES[module].0)).collect();
+        let scene = &self.scene;
+        self.pool.start(&tickets, &|ticket, wait| request::errno(scene.serve(ticket, wait)))
     }
 
     /// Holds what happened to each name, and to all of them, against the contract.
@@ -235,8 +211,9 @@ impl Soak {
         gate::program(0, 0)?;
         gate::veto("")?;
         // What depends on another comes after it.
-        for source in self.images.iter().rev() {
-            let mut load = [Request::fork(&order(source.name, Job::Init(&source.memory)), None)?];
+        for source in self.scene.images.iter().rev() {
+            let load = || calls::init_module(&source.memory, &Memory::text(""));
+            let mut load = [Request::fork(source.name, &load)?];
             request::all_ended(&mut load, PATIENCE, "a name that nobody loads")?;
             let end = load[0].end;
             ensure!(
@@ -263,8 +240,75 @@ impl Soak {
     }
 }
 
-fn order<'a>(module: &'a str, job: Job<'a>) -> Order<'a> {
-    Order { module, job, params: "", catches: false, fail_nth: None }
+impl Scene {
+    /// What follows from a seed.
+    fn episode(&self, seed: u64) -> Episode {
+        let mut episode = Episode::random(&mut Rng::with_seed(seed));
+        if !self.faults {
+            episode.loads.iter_mut().for_each(|load| load.fail_nth = None);
+        }
+        episode
+    }
+
+    /// Makes one request; runs in a worker.
+    fn serve(&self, ticket: Ticket, wait: &mut dyn FnMut()) -> Result<(), i32> {
+        let (episode, index) = (self.episode(ticket.episode), ticket.index as usize);
+        match episode.loads.get(index) {
+            Some(load) => self.load(load, wait),
+            None => {
+                let (module, flags) = episode.removals[index - episode.loads.len()];
+                wait();
+                calls::delete_module(&Memory::text(MODULES[module].0), flags)
+            }
+        }
+    }
+
+    fn load(&self, load: &Load, wait: &mut dyn FnMut()) -> Result<(), i32> {
+        let plain = |errno: Errno| errno as i32;
+        let source = &self.images[load.module];
+        let params = Memory::text(if load.bad_params { "gated=maybe" } else { "" });
+        let copy = match load.how {
+            How::Copy => Some(calls::memory_file(source.plain).map_err(plain)?),
+            How::Xz => Some(calls::memory_file(&source.xz).map_err(plain)?),
+            How::Init | How::OneFile => None,
+        };
+        let number = calls::number(copy.as_ref().unwrap_or(&source.file).as_fd());
+        let flags = if load.how == How::Xz { COMPRESSED_FILE } else { 0 };
+        let handler = if load.catches { request::catch } else { request::die_of };
+        handler(Signal::SIGINT).map_err(plain)?;
+        let fail_nth = load.fail_nth.and_then(|nth| Some((injection::open().ok()?, nth)));
+        wait();
+        let inject = |nth: u32| {
+            if let Some((file, _)) = &fail_nth {
+                let _ = file.write_all_at(nth.to_string().as_bytes(), 0);
+            }
+        };
+        inject(load.fail_nth.unwrap_or_default());
+        let result = match load.how {
+            How::Init => calls::init_module(&source.memory, &params),
+            _ => calls::finit_module(number, &params, flags),
+        };
+        inject(0);
+        result
+    }
+}
+
+/// What makes it harder for the requests, in processes of their own.
+fn disturbers(episode: &Episode) -> Result<Vec<Request>> {
+    let fork = |work: fn()| {
+        Request::fork("", &|| {
+            work();
+            Ok(())
+        })
+    };
+    let mut disturbers = vec![];
+    if episode.hog {
+        disturbers.push(fork(hog)?);
+    }
+    if episode.hotplug && Path::new(ONLINE).exists() {
+        disturbers.push(fork(hotplug)?);
+    }
+    Ok(disturbers)
 }
 
 /// Sends the signals of the episode. While the gate is closed, those that are killed must be gone
@@ -279,8 +323,7 @@ fn send(episode: &Episode, loads: &mut [Request], removals: &mut [Request]) -> R
     for (index, by_kill, delay) in &episode.signals {
         sleep(Duration::from_millis(u64::from(*delay)));
         if loads[*index].end.is_none() {
-            let signal = if *by_kill { Signal::SIGKILL } else { Signal::SIGINT };
-            kill(loads[*index].pid, signal)?;
+            loads[*index].signal(if *by_kill { Signal::SIGKILL } else { Signal::SIGINT })?;
             killed.extend(by_kill.then_some(*index));
         }
     }
@@ -306,6 +349,7 @@ fn facts(episode: &Episode, module: usize, loads: &[Request], removals: &[Reques
         depends: name == "trial_user",
         signals: !episode.signals.is_empty(),
         no_memory: episode.hog || episode.loads.iter().any(|load| load.fail_nth.is_some()),
+        compressed: ours().any(|load| load.how == How::Xz),
         one_file: ours().any(|load| load.how == How::OneFile),
         loads: ends(loads),
         removals: ends(removals),
