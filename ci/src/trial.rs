@@ -59,7 +59,7 @@ fn is_not_copied(off: &str, on: &str) -> bool {
     let (Some((off, error)), Some((on, result))) = (off.rsplit_once(": "), on.rsplit_once(": ")) else {
         return false;
     };
-    if !result.strip_prefix("EEXIST, logged ").is_some_and(|names| !names.contains(',')) {
+    if result.strip_prefix("EEXIST, logged ").is_none_or(|names| names.contains(',')) {
         return false;
     }
     let plain =
