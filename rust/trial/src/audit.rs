@@ -18,7 +18,7 @@ use nix::sys::{
 
 use crate::calls::{self, Memory};
 
-// Of linux/audit.h and linux/netlink.h.
+// Of linux/audit.h.
 const ADD_RULE: u16 = 1011;
 const SYSCALL: u16 = 1300;
 const END_OF_EVENT: u16 = 1320;
@@ -28,9 +28,8 @@ const ALWAYS: u32 = 2;
 const FILTER_EXIT: u32 = 4;
 const MAX_FIELDS: usize = 64;
 const BITMASK_SIZE: usize = 64;
-const REQUEST: u16 = 1;
 
-const HEADER: usize = 16;
+const HEADER: usize = size_of::<libc::nlmsghdr>();
 /// More than the kernel says at once.
 const LONGEST: usize = 16384;
 /// Flags that no operation has, of the call that marks the end of what was said before.
@@ -80,7 +79,7 @@ impl Audit {
 fn request(kind: u16, body: &[u8]) -> Vec<u8> {
     let len = (HEADER + body.len()) as u32;
     let mut message = len.to_ne_bytes().to_vec();
-    for half in [kind, REQUEST, 0, 0, 0, 0] {
+    for half in [kind, libc::NLM_F_REQUEST as u16, 0, 0, 0, 0] {
         message.extend(half.to_ne_bytes());
     }
     message.extend(body);

@@ -126,12 +126,12 @@ impl Faults {
         let what = format!("waiter by {name}, init returns {errno}");
         self.each(&what, way, (errno, wanted), |faults, nth| {
             gate::open(false)?;
-            let mut owner = [in_child(&|| _ = faults.plain.call())?];
+            let mut owner = [Request::fork(NAME, &|| faults.plain.call())?];
             while gate::waiting()? == 0 {
                 sleep(LOOK);
             }
             let waiter = Pid::this();
-            let mut opener = [in_child(&|| open_when_asleep(waiter))?];
+            let mut opener = [Request::helper(&|| open_when_asleep(waiter))?];
             let outcome = faults.inject(nth, way)?;
             request::all_ended(&mut opener, PATIENCE, "the gate's opener")?;
             request::all_ended(&mut owner, PATIENCE, "the owner")?;
@@ -177,21 +177,13 @@ impl Faults {
 
     /// Makes the call with its `nth` allocation failing; whether there was one.
     fn inject(&mut self, nth: u32, way: &Way) -> Result<(Result<(), i32>, bool)> {
-        let text = nth.to_string();
-        self.fail_nth.write_all_at(text.as_bytes(), 0)?;
+        injection::fail(&self.fail_nth, nth)?;
         let result = way.call();
         let mut left = [0; 16];
         let len = self.fail_nth.read_at(&mut left, 0)?;
-        self.fail_nth.write_all_at(b"0", 0)?;
+        injection::fail(&self.fail_nth, 0)?;
         Ok((result, left[..len].trim_ascii() == b"0"))
     }
-}
-
-fn in_child(work: &dyn Fn()) -> Result<Request> {
-    Request::fork(NAME, &|| {
-        work();
-        Ok(())
-    })
 }
 
 /// A waiter that meets a fault may not wait at all: then it sleeps for this process.

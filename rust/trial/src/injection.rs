@@ -2,14 +2,14 @@
 
 //! Allocations that fail when they are told to, where the kernel can do that.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use anyhow::{Context, Result};
 
 use crate::gate;
 
 /// Which allocation of this thread fails next, counted from 1.
-pub const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
+const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
 /// Allocations that may sleep or be of any size fail, too, and quietly.
 const SETTINGS: [(&str, &str); 6] = [
     ("failslab/ignore-gfp-wait", "N"),
@@ -29,6 +29,11 @@ pub fn prepare() -> Result<bool> {
         |(name, value): &(&str, &str)| gate::write(&format!("/sys/kernel/debug/{name}"), value);
     SETTINGS.iter().try_for_each(set)?;
     Ok(true)
+}
+
+/// The `nth` allocation from now on fails; with 0, none does.
+pub fn fail(file: &File, nth: u32) -> io::Result<()> {
+    file.write_all_at(nth.to_string().as_bytes(), 0)
 }
 
 /// The file of this thread.

@@ -20,14 +20,13 @@ use nix::{
     fcntl::OFlag,
     poll::{poll, PollFd, PollFlags},
     sys::{
-        prctl::set_pdeathsig,
         signal::{kill, Signal},
         wait::{waitpid, WaitPidFlag, WaitStatus},
     },
-    unistd::{fork, pipe2, read, write, ForkResult, Pid},
+    unistd::{pipe2, read, write, Pid},
 };
 
-use crate::request::Request;
+use crate::request::{self, Request};
 
 /// In place of an errno: the worker waits for all others, and, once more, it has begun.
 const READY: u32 = u32::MAX;
@@ -111,16 +110,12 @@ impl Pool {
     fn fork(&self, slot: usize, serve: Serve) -> Result<Worker> {
         let address = SocketAddr::from_abstract_name(format!("trial-{slot}"))?;
         let socket = UnixDatagram::bind_addr(&address).context("no socket for a worker")?;
-        // SAFETY: There is one thread, so no lock can be held by another.
-        match unsafe { fork() }.context("cannot fork a worker")? {
-            ForkResult::Parent { child } => Ok(Worker { pid: child, address }),
-            ForkResult::Child => self.work(slot, &socket, serve),
-        }
+        let pid = request::process(|| self.work(slot, &socket, serve))?;
+        Ok(Worker { pid, address })
     }
 
-    /// The life of a worker. Does not return, so that nothing of the parent is dropped twice.
-    fn work(&self, slot: usize, socket: &UnixDatagram, serve: Serve) -> ! {
-        let _ = set_pdeathsig(Signal::SIGKILL);
+    /// The life of a worker, until it gives up.
+    fn work(&self, slot: usize, socket: &UnixDatagram, serve: Serve) -> i32 {
         let say = |what: u32| {
             let record = [(slot as u32).to_ne_bytes(), what.to_ne_bytes()].concat();
             let _ = write(&self.answer, &record);
@@ -134,8 +129,7 @@ impl Pool {
             });
             say(errno as u32);
         }
-        // SAFETY: Ends this process, without handlers that belong to the parent.
-        unsafe { libc::_exit(1) }
+        1
     }
 
     /// Ends all workers, so that nothing of them is in memory.
@@ -223,7 +217,7 @@ impl Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{self, End};
+    use crate::request::End;
 
     const TICKET: Ticket = Ticket { episode: 1 << 40, index: 7 };
 

@@ -52,18 +52,16 @@ impl Request {
     ///
     /// To be called while this process has one thread only.
     pub fn fork(module: &str, work: &dyn Fn() -> Result<(), i32>) -> Result<Self> {
-        // SAFETY: There is one thread, so no lock can be held by another.
-        match unsafe { fork() }.context("cannot fork a request")? {
-            ForkResult::Parent { child } => {
-                Ok(Self { pid: child, module: module.to_owned(), end: None, worker: None })
-            }
-            ForkResult::Child => {
-                let _ = set_pdeathsig(Signal::SIGKILL);
-                let code = errno(work());
-                // SAFETY: Ends this process, without handlers that belong to the parent.
-                unsafe { libc::_exit(code) }
-            }
-        }
+        let pid = process(|| errno(work()))?;
+        Ok(Self { pid, module: module.to_owned(), end: None, worker: None })
+    }
+
+    /// Forks a process that asks for no module, but does `work` beside those that do.
+    pub fn helper(work: &dyn Fn()) -> Result<Self> {
+        Self::fork("helper", &|| {
+            work();
+            Ok(())
+        })
     }
 
     /// One that a worker makes.
@@ -130,6 +128,23 @@ impl Request {
         let stack = fs::read_to_string(format!("/proc/{}/stack", self.pid)).unwrap_or_default();
         let frames: Vec<&str> = stack.lines().filter_map(|l| l.split(' ').nth(1)).collect();
         format!("{} (pid {}, {:?}, {})", self.module, self.pid, self.state(), frames.join(" < "))
+    }
+}
+
+/// Forks a process that ends with what `life` returns, or with its parent.
+///
+/// To be called while this process has one thread only.
+pub fn process(life: impl FnOnce() -> i32) -> Result<Pid> {
+    // SAFETY: There is one thread, so no lock can be held by another.
+    match unsafe { fork() }.context("cannot fork")? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let _ = set_pdeathsig(Signal::SIGKILL);
+            let code = life();
+            // SAFETY: Ends this process, without handlers that belong to the parent, and so that
+            // nothing of the parent is dropped twice.
+            unsafe { libc::_exit(code) }
+        }
     }
 }
 

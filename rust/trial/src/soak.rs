@@ -6,10 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::FileExt,
-    },
+    os::fd::{AsFd, OwnedFd},
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -276,37 +273,27 @@ impl Scene {
         let flags = if load.how == How::Xz { COMPRESSED_FILE } else { 0 };
         let handler = if load.catches { request::catch } else { request::die_of };
         handler(Signal::SIGINT).map_err(plain)?;
-        let fail_nth = load.fail_nth.and_then(|nth| Some((injection::open().ok()?, nth)));
+        let file = load.fail_nth.and_then(|_| injection::open().ok());
+        let fail = |nth| file.as_ref().map(|file| injection::fail(file, nth));
         wait();
-        let inject = |nth: u32| {
-            if let Some((file, _)) = &fail_nth {
-                let _ = file.write_all_at(nth.to_string().as_bytes(), 0);
-            }
-        };
-        inject(load.fail_nth.unwrap_or_default());
+        let _ = fail(load.fail_nth.unwrap_or_default());
         let result = match load.how {
             How::Init => calls::init_module(&source.memory, &params),
             _ => calls::finit_module(number, &params, flags),
         };
-        inject(0);
+        let _ = fail(0);
         result
     }
 }
 
 /// What makes it harder for the requests, in processes of their own.
 fn disturbers(episode: &Episode) -> Result<Vec<Request>> {
-    let fork = |work: fn()| {
-        Request::fork("", &|| {
-            work();
-            Ok(())
-        })
-    };
     let mut disturbers = vec![];
     if episode.hog {
-        disturbers.push(fork(hog)?);
+        disturbers.push(Request::helper(&hog)?);
     }
     if episode.hotplug && Path::new(ONLINE).exists() {
-        disturbers.push(fork(hotplug)?);
+        disturbers.push(Request::helper(&hotplug)?);
     }
     Ok(disturbers)
 }
