@@ -25,7 +25,7 @@ use self::plan::{Measurement, Plan};
 use self::results::Results;
 use self::target::Verdict;
 use crate::demo::CPUS;
-use crate::deps::Tools;
+use crate::deps::{self, Tools};
 use crate::project::Project;
 use crate::tree::Tree;
 use crate::vng;
@@ -36,6 +36,7 @@ const KERNELS: [&str; 4] = ["base", "off", "part", "on"];
 
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let plan = plan::plan();
+    deps::ensure_for(project, "bench")?;
     let kernels = Kernels::build(project, tools, tree, &plan)?;
     let quick = project.opts.quick;
     let (measurements, left_out) = plan.measurements(quick);

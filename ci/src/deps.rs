@@ -37,8 +37,9 @@ struct Package {
     /// The architectures that need it; none: all.
     #[serde(default)]
     arch: Vec<String>,
-    /// The verb that needs it; none: all.
-    verb: Option<String>,
+    /// The verbs that need it; none: all.
+    #[serde(default)]
+    verbs: Vec<String>,
     /// The suite that it is in, if that is not the machine's own.
     suite: Option<String>,
 }
@@ -46,7 +47,7 @@ struct Package {
 impl Package {
     fn is_needed(&self, verb: Option<&str>, chosen: &Selection) -> bool {
         let arch = self.arch.is_empty() || chosen.0.iter().any(|arch| self.arch.contains(&arch.name));
-        arch && self.verb.as_deref() == verb
+        arch && verb.map_or(self.verbs.is_empty(), |verb| self.verbs.iter().any(|known| known == verb))
     }
 }
 
@@ -96,7 +97,7 @@ pub fn cargo_mutants(project: &Project) -> Result<PathBuf> {
     Ok(dir.join("cargo-mutants"))
 }
 
-/// Makes sure of the packages that only `verb` needs.
+/// Makes sure of the packages that `verb` needs and not every verb does.
 pub fn ensure_for(project: &Project, verb: &str) -> Result<()> {
     debian(project, &deps(), Some(verb))
 }

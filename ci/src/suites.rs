@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::apt::{self, Apt};
 use crate::build::{self, Kernel};
 use crate::demo::CPUS;
-use crate::deps::Tools;
+use crate::deps::{self, Tools};
 use crate::ktap::{self, Outcome};
 use crate::matrix::SUITES;
 use crate::project::{data, Project};
@@ -69,6 +69,7 @@ struct Results {
 /// The verb.
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let arch = project.opts.arch.with_vng()?;
+    deps::ensure_for(project, "suites")?;
     let suites: Suites = data("suites.toml", include_str!("../suites.toml"));
     let stress_ng = unpacked(project, "stress-ng", &suites.stress_ng)?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SUITES))?;

@@ -34,6 +34,14 @@ grep -E '^(chain|fan)_' $bench/modules.dep > $TMPDIR/names.dep && cd $TMPDIR || 
 insmod ./test_module_gate.ko || exit
 ";
 
+/// For udev: compressed, so that modprobe of Debian 12 calls init_module().
+const COLDPLUG: &str = "\
+installed=/lib/modules/$(uname -r)
+mkdir -p $installed && cp chain_*.ko fan_*.ko $installed || exit
+xz --check=crc32 $installed/*.ko && depmod || exit
+pidof systemd-udevd > /dev/null || /lib/systemd/systemd-udevd --daemon
+";
+
 /// `measure NUMBER ROW KEY COMMAND...`: a command that is given up ends its row.
 const FUNCTION: &str = "\
 read began rest < /proc/uptime
@@ -85,7 +93,11 @@ pub fn run(
 }
 
 fn script(plan: &Plan, list: &[&Measurement]) -> String {
-    let mut script = format!("out={OUT} all={} limit={}\n{PREPARE}{FUNCTION}", list.len(), plan.limit_s);
+    let mut script = format!("out={OUT} all={} limit={}\n{PREPARE}", list.len(), plan.limit_s);
+    if list.iter().any(|m| m.command.starts_with("cost coldplug")) {
+        script += COLDPLUG;
+    }
+    script += FUNCTION;
     for (number, Measurement { key, row, command, .. }) in list.iter().enumerate() {
         // The programs of the project, each with the option that makes it print JSON.
         let command = command.replacen("burst ", "burst --json ", 1);

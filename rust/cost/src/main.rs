@@ -5,6 +5,7 @@
 //! For a guest that may be lost. Prints JSON.
 
 mod caller;
+mod coldplug;
 mod many;
 mod module;
 mod single;
@@ -32,6 +33,11 @@ enum Mode {
         #[arg(long, default_value_t = 21)]
         rounds: u32,
     },
+    /// What udev does at boot: for each processor it loads all modules of a modules.dep
+    Coldplug {
+        /// The file that depmod wrote; the modules are beside it, and where modprobe finds them
+        list: PathBuf,
+    },
     /// All modules of a modules.dep at once: each caller loads what its module needs, then it
     Many {
         /// The file that depmod wrote; the modules are beside it
@@ -55,6 +61,7 @@ enum Mode {
 fn main() -> ExitCode {
     let report = match Args::parse().mode {
         Mode::Single { file, rounds } => single::run(&file, rounds),
+        Mode::Coldplug { list } => coldplug::run(&list),
         Mode::Many { list } => many::run(&list),
         Mode::Waits { base, users, other, rounds } => waits::run(&base, &users, &other, rounds),
     };
