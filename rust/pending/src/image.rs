@@ -59,6 +59,10 @@ fn wide(field: impl Into<u64>) -> u64 {
 }
 
 /// An image in user memory, or in a file.
+///
+/// # Invariants
+///
+/// Its `file` is null, or an open file that stays open for `'a`.
 struct Image<'a>(&'a bindings::mod_image);
 
 /// Where an image has its section headers, and their names.
@@ -79,7 +83,8 @@ impl Image<'_> {
     /// Reads what starts at `pos`. Fails with [`ENOEXEC`] if that is not part of the image.
     fn read_slice<T: FromBytes>(&self, pos: u64, values: &mut [T]) -> Result {
         let len = size_of_val(values);
-        // SAFETY: The slice is valid for writes of its size, and any bytes are values of its type.
+        // SAFETY: By the type invariant, the image can be read. The slice is valid for writes of
+        // its size, and any bytes are values of its type.
         to_result(unsafe { bindings::mod_image_read(self.0, pos, values.as_mut_ptr().cast(), len) })
     }
 
@@ -158,14 +163,15 @@ impl Image<'_> {
 ///
 /// # Safety
 ///
-/// * `image` must be valid for reads during the call.
+/// * `image` must be valid for reads during the call, and its `file` null or open for reading.
 /// * `position` must be valid for a write.
 #[export]
 pub unsafe extern "C" fn mod_image_find_module(
     image: *const bindings::mod_image,
     position: *mut u64,
 ) -> c_int {
-    // SAFETY: By the requirements of this function.
+    // INVARIANT: By the requirements of this function, a file stays open during the call.
+    // SAFETY: By the same requirements, the reference is valid during the call.
     let image = Image(unsafe { &*image });
 
     match image.find_module() {

@@ -2,7 +2,7 @@
 
 //! Pending module loads: one load of a module name at a time.
 //!
-//! A *load* is one call of `load_module()`, its identity is the name of the module. The load that
+//! A *load* is one request to load a module, its identity is the name of the module. The load that
 //! finds its name free *owns* it: it is pending, on a list of its own, from before anything is
 //! allocated for the module until its outcome is visible to all, that is, until the module is live,
 //! or off the module list and freed. Any other load of that name that comes in the meantime is a
@@ -14,9 +14,10 @@
 //! or checked yet. Its duplicates wait as for any other. If the image turns out to be a bad one, or
 //! to bear another name, the name is passed on to one of the duplicates, which has its turn.
 //!
-//! An owner is pending before its module reaches the module list and until after the last change of
-//! its module's state. So a look into the list of pending loads first and into the module list
-//! second, under the lock of the former, cannot miss a load.
+//! An owner is pending before its module reaches the module list, and until the module is live or
+//! off that list. It finishes before a live module can be removed. So a look into the list of
+//! pending loads first and into the module list second, under the lock of the former, cannot miss a
+//! load, and no request that comes after a removal finds the load of the removed module.
 //!
 //! C header: [`kernel/module/internal.h`](srctree/kernel/module/internal.h)
 
