@@ -5,6 +5,8 @@
 .DEFAULT_GOAL := help
 VERBS := deps tree patches build boot bench shell test parity soak faults signals suites bases mutants check-series rebase submit clean distclean help
 
+# Verbs share folders.
+.NOTPARALLEL:
 .PHONY: $(VERBS)
 $(VERBS):
 	@cargo run --quiet --release --locked --manifest-path ci/Cargo.toml -- $@

@@ -32,7 +32,7 @@ pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> 
     let mut log = String::new();
     let mut watch = Watch::new(limit);
     let mut written = Ok(());
-    let end = child::supervise(cmd, Some(watch.deadline), |_, line| {
+    let end = child::supervise(cmd, Some(watch.deadline), |line| {
         log += line;
         if let Some(text) = judge::progress(line) {
             step.progress(text);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -107,7 +108,10 @@ impl<'a> Job<'a> {
             fs::create_dir_all(&self.obj).context("cannot make the build folder")?;
         }
         self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;
-        let state = series::state(&Git::at(&self.tree.dir))?;
+        // The configuration names the compilers, too.
+        let mut config = DefaultHasher::new();
+        fs::read(self.obj.join(".config"))?.hash(&mut config);
+        let state = format!("{} {:x}", series::state(&Git::at(&self.tree.dir))?, config.finish());
         let quiet = self.obj.join("no-warnings");
         let is_judged = fs::read_to_string(&quiet).ok() == Some(state.clone());
         if !is_judged {

@@ -61,27 +61,31 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     cmd
 }
 
-/// The standard output of a short command.
+/// The standard output of a short command, as text.
 pub fn capture(cmd: &mut Command) -> Result<String> {
+    Ok(String::from_utf8_lossy(&capture_bytes(cmd)?).into_owned())
+}
+
+/// The standard output of a short command.
+pub fn capture_bytes(cmd: &mut Command) -> Result<Vec<u8>> {
     let output = cmd.stdin(Stdio::null()).output().map_err(|e| not_started(cmd, e))?;
     fail_if_interrupted()?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(anyhow!("{}: {}", describe(cmd), text.lines().next().unwrap_or("failed")));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    Ok(output.stdout)
+}
+
+/// Starts a command that others talk to.
+pub fn spawn(cmd: &mut Command) -> Result<Child> {
+    cmd.spawn().map_err(|e| not_started(cmd, e))
 }
 
 /// True when a short, silent command succeeds.
 pub fn succeeds(cmd: &mut Command) -> Result<bool> {
     let cmd = cmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Ok(cmd.status().map_err(|e| not_started(cmd, e))?.success())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Stream {
-    Out,
-    Err,
 }
 
 #[derive(Debug)]
@@ -94,7 +98,7 @@ pub enum End {
 pub fn supervise(
     cmd: &mut Command,
     mut deadline: Option<Instant>,
-    mut on_line: impl FnMut(Stream, &str) -> Option<Instant>,
+    mut on_line: impl FnMut(&str) -> Option<Instant>,
 ) -> Result<End> {
     fail_if_interrupted()?;
     cmd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -103,15 +107,15 @@ pub fn supervise(
     let lines = group.lines();
     loop {
         match lines.recv_timeout(TICK) {
-            Ok((stream, line)) => deadline = on_line(stream, &line),
+            Ok(line) => deadline = on_line(&line),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => thread::sleep(TICK),
         }
         fail_if_interrupted()?;
         if let Some(status) = group.child.try_wait()? {
             // What was written last is still in the pipes.
-            while let Ok((stream, line)) = lines.recv_timeout(TICK) {
-                on_line(stream, &line);
+            while let Ok(line) = lines.recv_timeout(TICK) {
+                on_line(&line);
             }
             group.over = true;
             return Ok(End::Exited(status));
@@ -129,10 +133,10 @@ struct Group {
 }
 
 impl Group {
-    fn lines(&mut self) -> Receiver<(Stream, String)> {
+    fn lines(&mut self) -> Receiver<String> {
         let (sender, receiver) = channel();
-        forward(self.child.stdout.take(), Stream::Out, sender.clone());
-        forward(self.child.stderr.take(), Stream::Err, sender);
+        forward(self.child.stdout.take(), sender.clone());
+        forward(self.child.stderr.take(), sender);
         receiver
     }
 
@@ -157,13 +161,13 @@ impl Drop for Group {
     }
 }
 
-fn forward(pipe: Option<impl Read + Send + 'static>, stream: Stream, to: Sender<(Stream, String)>) {
+fn forward(pipe: Option<impl Read + Send + 'static>, to: Sender<String>) {
     let Some(pipe) = pipe else { return };
     thread::spawn(move || {
         let mut reader = BufReader::new(pipe);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
-            if to.send((stream, String::from_utf8_lossy(&line).into_owned())).is_err() {
+            if to.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                 break;
             }
             line.clear();
@@ -194,7 +198,7 @@ mod tests {
         let mut pid = 0;
         let mut cmd = command("sh");
         cmd.args(["-c", "sleep 60 & echo $!; wait"]);
-        let end = supervise(&mut cmd, None, |_, line| {
+        let end = supervise(&mut cmd, None, |line| {
             pid = line.trim().parse().unwrap();
             Some(Instant::now() + Duration::from_millis(100))
         });
@@ -217,7 +221,7 @@ mod tests {
         let mut heard = String::new();
         let mut cmd = command("sh");
         cmd.args(["-c", "echo one; printf two >&2; exit 3"]);
-        let end = supervise(&mut cmd, None, |_, line| {
+        let end = supervise(&mut cmd, None, |line| {
             heard += line;
             None
         });

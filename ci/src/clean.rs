@@ -20,6 +20,7 @@ pub fn clean(project: &Project) -> Result<()> {
 }
 
 pub fn distclean(project: &Project) -> Result<()> {
-    clean(project)?;
-    tree::remove(project)
+    // First, as it refuses where something would be lost.
+    tree::remove(project)?;
+    clean(project)
 }

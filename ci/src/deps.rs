@@ -168,7 +168,21 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
 }
 
+/// Fails anywhere else than on the release that the packages are of.
+fn check_release() -> Result<()> {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if text.lines().any(|line| line == format!("VERSION_CODENAME={RELEASE}")) {
+        return Ok(());
+    }
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    let name = name.unwrap_or("unknown").trim_matches('"');
+    bail!(
+        "this machine's system is {name}: the driver needs Debian 12, where the packages of ci/deps.toml are"
+    )
+}
+
 fn installed(names: &[&str]) -> Result<String> {
+    check_release()?;
     if !Path::new("/usr/bin/dpkg-query").exists() {
         bail!("dpkg-query is missing: the driver needs Debian 12, where the packages of ci/deps.toml are");
     }

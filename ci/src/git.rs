@@ -27,8 +27,10 @@ impl Git {
 
     pub fn cmd<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Command {
         let mut cmd = child::command("git");
+        cmd.current_dir(&self.dir).args(args);
         // A folder may belong to another user than the one who builds.
-        cmd.args(["-c", "safe.directory=*", "-c", "gc.auto=0", "-C"]).arg(&self.dir).args(args);
+        cmd.envs([("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", "*")]);
+        cmd.envs([("GIT_CONFIG_KEY_1", "gc.auto"), ("GIT_CONFIG_VALUE_1", "0")]).env("GIT_CONFIG_COUNT", "2");
         cmd.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY"] {
             cmd.env_remove(name);

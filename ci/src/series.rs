@@ -170,8 +170,8 @@ pub fn export(git: &Git) -> Result<Files> {
     let added = git.capture(["diff", "--name-only", "--diff-filter=A", BASE, &branch, "--", &pattern])?;
     for path in added.lines() {
         let name = Path::new(path).file_name().unwrap_or_default();
-        let output = git.cmd(["cat-file", "blob", &format!("{branch}:{path}")]).output()?;
-        files.insert(Path::new(&copies.to).join(name), output.stdout);
+        let content = child::capture_bytes(&mut git.cmd(["cat-file", "blob", &format!("{branch}:{path}")]))?;
+        files.insert(Path::new(&copies.to).join(name), content);
     }
     Ok(files)
 }

@@ -10,9 +10,11 @@ use anyhow::{bail, Context, Result};
 
 use crate::child;
 use crate::git::Git;
+use crate::matrix::Arch;
 use crate::patches;
 use crate::project::Project;
 use crate::series;
+use crate::Options;
 
 /// The commit that all tests have passed on. Its id stands for the messages, too.
 const TESTED: &str = "build/series.tested";
@@ -53,13 +55,13 @@ pub fn submit(project: &Project) -> Result<()> {
     Ok(())
 }
 
-/// Notes that all tests have passed on the series as it is.
-pub fn mark_tested(project: &Project) -> Result<()> {
-    // The patches are not those of the user's own tree.
-    if project.opts.kdir.is_some() {
+/// Notes that the tests have passed on that commit, if they were all that there are for one
+/// architecture: with what the option costs, on the ordinary kernels, of the series' own tree.
+pub fn mark_tested(project: &Project, head: &str) -> Result<()> {
+    let Options { kdir, root, debug, arch, .. } = &project.opts;
+    if kdir.is_some() || root.is_some() || *debug || !arch.0.iter().any(Arch::is_compared) {
         return Ok(());
     }
-    let head = Git::at(project.root.join("linux")).capture(["rev-parse", "HEAD"])?;
     fs::write(project.root.join(TESTED), head).with_context(|| format!("cannot write {TESTED}"))
 }
 

@@ -5,7 +5,7 @@ use anyhow::{bail, Result};
 
 use crate::architectures::Row;
 use crate::child::{self, Interrupted};
-use crate::deps::Tools;
+use crate::deps::{self, Tools};
 use crate::kselftest::{self, Tally};
 use crate::matrix::Arch;
 use crate::project::Project;
@@ -17,7 +17,21 @@ use crate::{architectures, build, demo, patches, submit, tree};
 struct Count {
     tally: Tally,
     errors: Vec<String>,
+    /// The series that is tested.
+    head: Option<String>,
 }
+
+/// Not everything has passed, and all has been said about it.
+#[derive(Debug)]
+pub struct Failed;
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("not everything passed")
+    }
+}
+
+impl std::error::Error for Failed {}
 
 impl Count {
     fn add(&mut self, tally: Tally) {
@@ -58,15 +72,13 @@ const CARGO_TESTS: [CargoTest; 5] = [
     },
 ];
 
-pub fn run(project: &Project, tools: &Tools) -> Result<()> {
+pub fn run(project: &Project) -> Result<()> {
     let mut counted = Count::default();
-    let outcome = all(project, tools, &mut counted);
-    if let Err(error) = &outcome {
-        if error.is::<Interrupted>() {
-            return outcome;
-        }
+    let outcome = all(project, &mut counted);
+    if outcome.is_err() {
+        check(&mut counted, outcome)?;
     }
-    let Count { tally, errors } = counted;
+    let Count { tally, errors, head } = counted;
     for error in errors {
         println!("failed: {error}");
     }
@@ -75,27 +87,30 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
         n => format!(", {n} skipped"),
     };
     println!("{} passed, {} failed{skipped}", tally.passed, tally.failed);
-    match (outcome, tally) {
-        (Err(error), _) => Err(error),
-        (Ok(()), Tally { failed: 0, passed: 1.., .. }) => submit::mark_tested(project),
-        _ => bail!("not everything passed"),
+    match (head, tally) {
+        (Some(head), Tally { failed: 0, passed: 1.., .. }) => submit::mark_tested(project, &head),
+        _ => Err(Failed.into()),
     }
 }
 
 /// One check after the other. A failure is counted and the next check still runs,
 /// as far as it can.
-fn all(project: &Project, tools: &Tools, counted: &mut Count) -> Result<()> {
+fn all(project: &Project, counted: &mut Count) -> Result<()> {
+    let Some(tools) = check(counted, deps::ensure(project))? else { return Ok(()) };
     for test in &CARGO_TESTS {
         count(counted, cargo_test(project, test))?;
     }
-    check(counted, tree::try_series(project))?;
+    if project.opts.kdir.is_none() {
+        check(counted, tree::try_series(project))?;
+    }
     let Some(tree) = check(counted, tree::ensure(project))? else { return Ok(()) };
+    counted.head = Some(tree.head()?);
     if project.opts.kdir.is_none() {
         check(counted, patches::check(project))?;
     }
     let mut rows = vec![];
     for arch in &project.opts.arch.0 {
-        architecture(project, tools, &tree, arch, (counted, &mut rows))?;
+        architecture(project, &tools, &tree, arch, (counted, &mut rows))?;
     }
     println!("{}", architectures::table(&rows));
     Ok(())

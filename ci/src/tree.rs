@@ -36,6 +36,13 @@ pub struct Tree {
     pub build: PathBuf,
 }
 
+impl Tree {
+    /// The last commit.
+    pub fn head(&self) -> Result<String> {
+        Git::at(&self.dir).capture(["rev-parse", "HEAD"])
+    }
+}
+
 /// The tree that the options ask for.
 pub fn ensure(project: &Project) -> Result<Tree> {
     match &project.opts.kdir {

@@ -105,7 +105,7 @@ impl Step {
         self.write(&format!("$ {cmd:?}\n"))?;
         let mut output = String::new();
         let mut written = Ok(());
-        let end = child::supervise(cmd, deadline, |_, line| {
+        let end = child::supervise(cmd, deadline, |line| {
             output += line;
             written = std::mem::replace(&mut written, Ok(())).and_then(|()| self.write(line));
             deadline

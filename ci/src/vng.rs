@@ -36,6 +36,8 @@ pub struct Guest<'a> {
 
 /// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
 pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
+    // What an earlier guest has left there is not to be taken for this one's.
+    let _ = fs::remove_dir_all(&guest.out);
     fs::create_dir_all(&guest.out).with_context(|| format!("cannot make {}", guest.out.display()))?;
     let script = "run.sh";
     fs::write(guest.out.join(script), wrapped(guest))?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::build::{self, Job, Kernel};
 use crate::child;
 use crate::deps::Tools;
-use crate::matrix::Arch;
+use crate::matrix::{Arch, PLAIN};
 use crate::project::Project;
 use crate::tree::Tree;
 
@@ -21,7 +21,7 @@ pub fn plain(
     arch: &Arch,
     folder: &str,
 ) -> Result<PathBuf> {
-    let job = Job::new(project, tools, tree, arch, "plain")?;
+    let job = Job::new(project, tools, tree, arch, PLAIN)?;
     let name = relative(project, &job);
     project.ui.step(&format!("compile {folder} in {name}"), |step| {
         fs::create_dir_all(&job.obj)?;

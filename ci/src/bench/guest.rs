@@ -68,9 +68,6 @@ pub fn run(
     let exact = list.iter().any(|m| m.exact);
     let what = if exact { "count" } else { "measure" };
     let out = project.root.join(format!("build/results/bench-{what}-{label}"));
-    if out.exists() {
-        fs::remove_dir_all(&out)?;
-    }
     let guest = Guest {
         name: format!("bench {label}"),
         kernel,
@@ -142,9 +139,14 @@ mod tests {
 
     #[test]
     fn a_command_that_fails_ends_all() {
-        let failing = Measurement { key: "x".into(), row: 0, command: "false".into(), exact: false };
-        let script = script(&plan(), &[&failing]).replace(PREPARE, "").replace(OUT, "/tmp");
-        let script = script.replace("/dev/kmsg", "/dev/null").replace("$out/", "/dev/null # ");
-        assert!(!crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap());
+        let dir = tempfile::tempdir().unwrap();
+        let succeeds = |command: &str| {
+            let measurement = Measurement { key: "x".into(), row: 0, command: command.into(), exact: false };
+            let script = script(&plan(), &[&measurement]).replace(PREPARE, "");
+            let script = script.replace(OUT, &dir.path().to_string_lossy()).replace("/dev/kmsg", "/dev/null");
+            crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap()
+        };
+        assert!(succeeds("true"));
+        assert!(!succeeds("false"));
     }
 }

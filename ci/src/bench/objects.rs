@@ -84,7 +84,11 @@ fn differing_lines(base: &Path, off: &Path) -> Result<usize> {
         fs::write(dir.path().join(name), disassembly(&obj.join(FOLDER).join("main.o"))?)?;
     }
     let output = child::command("diff").current_dir(dir.path()).args(["base", "off"]).output()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    // 1: they differ; more: it could not tell.
+    if output.status.code().is_none_or(|code| code > 1) {
+        bail!("diff: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.lines().filter(|line| line.starts_with(['<', '>'])).count())
 }
 

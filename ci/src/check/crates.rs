@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The crates of this repository: the licences, sources and advisories of what they are
-//! made with, and the documentation of `pending.rs`, which kbuild does not make.
+//! The crates of this repository: their form, the licences, sources and advisories of what they
+//! are made with, and the documentation of `pending.rs`, which kbuild does not make.
 
 use anyhow::{bail, Result};
 
@@ -12,6 +12,7 @@ use crate::ui::first_error;
 const WORKSPACES: [&str; 2] = ["ci", "rust"];
 
 pub fn check(project: &Project) -> Result<()> {
+    form(project)?;
     deny(project)?;
     project.ui.step("rustdoc pending.rs", |step| {
         let mut doc = child::command("cargo");
@@ -19,6 +20,21 @@ pub fn check(project: &Project) -> Result<()> {
         doc.arg("--manifest-path").arg(project.root.join("rust/Cargo.toml"));
         step.run(doc.env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
     })
+}
+
+fn form(project: &Project) -> Result<()> {
+    for workspace in WORKSPACES {
+        let cargo = |words: &[&str]| {
+            let mut cargo = child::command("cargo");
+            cargo.args(words).arg("--manifest-path").arg(project.root.join(workspace).join("Cargo.toml"));
+            cargo
+        };
+        project.ui.step(&format!("clippy and rustfmt {workspace}"), |step| {
+            step.run(cargo(&["clippy", "--locked", "--all-targets"]).args(["--", "-Dwarnings"]))?;
+            step.run(&mut cargo(&["fmt", "--all", "--check"])).map(drop)
+        })?;
+    }
+    Ok(())
 }
 
 fn deny(project: &Project) -> Result<()> {
