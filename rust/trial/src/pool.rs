@@ -108,7 +108,8 @@ impl Pool {
     }
 
     fn fork(&self, slot: usize, serve: Serve) -> Result<Worker> {
-        let address = SocketAddr::from_abstract_name(format!("trial-{}-{slot}", std::process::id()))?;
+        let address =
+            SocketAddr::from_abstract_name(format!("trial-{}-{slot}", std::process::id()))?;
         let socket = UnixDatagram::bind_addr(&address).context("no socket for a worker")?;
         let pid = request::process(|| self.work(slot, &socket, serve))?;
         Ok(Worker { pid, address })
