@@ -30,7 +30,7 @@ pub struct Row {
     up: Duration,
     kunit: Tally,
     selftest: Tally,
-    skipped: Vec<String>,
+    surprises: Vec<String>,
     log: String,
 }
 
@@ -99,13 +99,13 @@ fn judge(step: &mut Step, tree: &Tree, kernel: &Kernel, boot: Boot) -> Result<Ro
         bail!("{}: {}", verdict.what, verdict.line);
     }
     let (booting, running) = judge::halves(&log).ok_or_else(|| anyhow!("the log has no marker"))?;
-    let (kunit, mut skipped) = kunit::read(step, &tree.dir, &booting, &kernel.stage)?;
-    let (selftest, surprises) = kselftest::judge(&running, &kernel.name)?;
+    let (kunit, mut surprises) = kunit::read(step, &tree.dir, &booting, &kernel.stage)?;
+    let (selftest, more) = kselftest::judge(&running, kernel, false)?;
     if !verdict.is_clean() && selftest.failed == 0 {
         bail!("the selftest passed and ended with {}", verdict.line);
     }
-    skipped.extend(surprises);
-    for line in &skipped {
+    surprises.extend(more);
+    for line in &surprises {
         step.write(&format!("{line}\n"))?;
     }
     Ok(Row {
@@ -114,7 +114,7 @@ fn judge(step: &mut Step, tree: &Tree, kernel: &Kernel, boot: Boot) -> Result<Ro
         up: took,
         kunit,
         selftest,
-        skipped,
+        surprises,
         log: step.log_name.clone(),
     })
 }
@@ -140,6 +140,7 @@ pub fn table(rows: &[Row]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let notes = rows.iter().flat_map(|row| row.skipped.iter().map(move |s| format!("\n{}: {s}", row.kernel)));
+    let notes =
+        rows.iter().flat_map(|row| row.surprises.iter().map(move |s| format!("\n{}: {s}", row.kernel)));
     notes.fold(table.to_string(), |text, note| text + &note)
 }

@@ -54,6 +54,8 @@ pub struct Arch {
     #[serde(default)]
     pub parameter: String,
     pub vng: Option<String>,
+    #[serde(default)]
+    pub skips: Vec<String>,
 }
 
 impl Arch {
@@ -92,6 +94,11 @@ fn matrix() -> Matrix {
 /// compared with.
 pub fn has_initramfs(variant: &str) -> bool {
     variant != COMPARED[0]
+}
+
+/// Whether the kernel has the option.
+pub fn merges(variant: &str) -> bool {
+    matrix().variant[variant].fragments.iter().any(|name| name == "merge.config")
 }
 
 /// What KERNEL= may be: what boots on the host's file system.
