@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail, Result};
-use comfy_table::{presets, CellAlignment, Table};
+use comfy_table::CellAlignment;
 
 use crate::boot::{self, Boot};
 use crate::build::{self, Kernel};
@@ -19,7 +19,7 @@ use crate::kunit;
 use crate::matrix;
 use crate::project::Project;
 use crate::tree::Tree;
-use crate::ui::Step;
+use crate::ui::{self, Step};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -120,9 +120,7 @@ fn judge(step: &mut Step, tree: &Tree, kernel: &Kernel, boot: Boot) -> Result<Ro
 }
 
 pub fn table(rows: &[Row]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["kernel", "build s", "boot s", "passed", "failed", "skipped", "log"]);
+    let mut table = ui::table(["kernel", "build s", "boot s", "passed", "failed", "skipped", "log"]);
     for row in rows {
         let Tally { passed, failed, skipped } = row.tally();
         table.add_row([

@@ -2,7 +2,6 @@
 //! `bases`: the series on the kernels of base.toml, and on the newest that there is.
 
 use anyhow::{bail, Result};
-use comfy_table::{presets, Table};
 
 use crate::base::{self, Base};
 use crate::build;
@@ -10,6 +9,7 @@ use crate::child::Interrupted;
 use crate::deps::Tools;
 use crate::project::Project;
 use crate::tree;
+use crate::ui;
 
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     let mut bases = base::known();
@@ -22,9 +22,7 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     if !bases.contains(&newest) {
         bases.push(newest);
     }
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["base", "git am", "build"]);
+    let mut table = ui::table(["base", "git am", "build"]);
     let mut failed = 0;
     for (number, base) in bases.iter().enumerate() {
         let (applied, built) = attempt(project, tools, base)?;

@@ -12,14 +12,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use comfy_table::{presets, Table};
 use serde::Deserialize;
 
 use crate::child::{self, End};
 use crate::deps;
 use crate::git::Git;
 use crate::project::{data, Project};
-use crate::ui::{first_error, Step};
+use crate::ui::{self, first_error, Step};
 
 /// What a test run may take on broken code: so much more than on sound code that it hangs.
 const PATIENCE: u32 = 10;
@@ -233,10 +232,8 @@ fn summary(backends: &[Backend], verdicts: &[Verdict]) -> String {
 }
 
 fn table(backends: &[Backend], rows: &[Row]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
     let names = backends.iter().map(|backend| backend.name.clone());
-    table.set_header(std::iter::once("bug".to_owned()).chain(names));
+    let mut table = ui::table(std::iter::once("bug".to_owned()).chain(names));
     for (name, verdicts) in rows {
         let verdicts = verdicts.iter().map(Verdict::to_string);
         table.add_row(std::iter::once(name.clone()).chain(verdicts));

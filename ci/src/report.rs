@@ -3,19 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::{presets, CellAlignment, Table};
+use comfy_table::CellAlignment;
 
 use crate::demo::{Burst, Rounds, Scenario};
 use crate::matrix::COMPARED;
+use crate::ui;
 
 /// Wall times vary, those of the kernel without the option several times over: fewer
 /// rounds than this say nothing of their median.
 const ENOUGH: usize = 5;
 
 pub fn table(scenarios: &[Scenario], all: &[Rounds]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["scenario", "option", "wall ms", "times init ran", "peak vmalloc MiB", "results"]);
+    let mut table =
+        ui::table(["scenario", "option", "wall ms", "times init ran", "peak vmalloc MiB", "results"]);
     for (scenario, rounds) in scenarios.iter().zip(all) {
         for (which, bursts) in rounds.iter().enumerate() {
             table.add_row(row(&scenario.name, COMPARED[which], bursts));

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
-use comfy_table::{presets, Table};
 use serde::Deserialize;
 
 use crate::apt::{self, Apt};
@@ -18,7 +17,7 @@ use crate::ktap::{self, Outcome};
 use crate::matrix::SUITES;
 use crate::project::{data, Project};
 use crate::tree::Tree;
-use crate::ui::Step;
+use crate::ui::{self, Step};
 use crate::vng::{self, Guest, OUT};
 
 /// For all suites on one kernel.
@@ -201,9 +200,7 @@ fn worse(off: &Results, on: &Results) -> Vec<String> {
 }
 
 fn table(suites: &[Suite], off: &Results, on: &Results) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["suite", "cases", "passed, off", "passed, on", "not passed"]);
+    let mut table = ui::table(["suite", "cases", "passed, off", "passed, on", "not passed"]);
     for Suite { name, cases, .. } in suites {
         let full = |case: &String| format!("{name}: {case}");
         let passed = |results: &Results, case: &&String| results.outcomes[&full(case)] == Outcome::Passed;

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
+use comfy_table::{presets, Row, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use regex_lite::Regex;
 
@@ -113,6 +114,14 @@ impl Step {
         written?;
         Ok((end, output))
     }
+}
+
+/// A table for the terminal that README.md can have, too.
+pub fn table(header: impl Into<Row>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(header);
+    table
 }
 
 /// The line of a tool's output that says best what went wrong.

@@ -2,12 +2,12 @@
 //! What is between `<!-- bench:NAME -->` and `<!-- /bench -->` comes from results.json.
 
 use anyhow::{bail, Context, Result};
-use comfy_table::{presets, Table};
 
 use super::plan::Plan;
 use super::results::Results;
 use super::target::{self, number};
 use super::KERNELS;
+use crate::ui;
 
 const BEGIN: &str = "<!-- bench:";
 const END: &str = "<!-- /bench -->";
@@ -60,8 +60,6 @@ fn cell(results: &Results, key: &str, fields: &[&str], scale: f64) -> String {
 }
 
 fn bursts(keys: &[String], results: &Results) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
     let columns: [(&str, &[&str], f64); 6] = [
         ("wall ms", &["wall_ms"], 1.0),
         ("CPU ms", &["sys_cpu_ms", "cpu_ms"], 1.0),
@@ -70,7 +68,7 @@ fn bursts(keys: &[String], results: &Results) -> String {
         ("sleeps per request", &["voluntary_switches/requests", "sleeps/requests"], 1.0),
         ("times init ran", &["runs"], 1.0),
     ];
-    table.set_header(["requests at once"].into_iter().chain(columns.map(|c| c.0)));
+    let mut table = ui::table(["requests at once"].into_iter().chain(columns.map(|c| c.0)));
     for key in keys {
         let cells = columns.map(|(_, fields, scale)| cell(results, key, fields, scale));
         table.add_row([key.clone()].into_iter().chain(cells));
@@ -79,8 +77,6 @@ fn bursts(keys: &[String], results: &Results) -> String {
 }
 
 fn counted(results: &Results) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
     let one = "one load, counted";
     let large = "one load of 16 MiB, counted";
     let rows: [(&str, &str, &str); 10] = [
@@ -96,7 +92,7 @@ fn counted(results: &Results) -> String {
         ("one pending load: bytes", super::objects::KEY, "entry"),
     ];
     let names: Vec<&str> = kernels(results).collect();
-    table.set_header(["exact"].into_iter().chain(names.iter().copied()));
+    let mut table = ui::table(["exact"].into_iter().chain(names.iter().copied()));
     for (what, key, field) in rows {
         let cell = |kernel: &&str| results.number(&((*kernel).into(), key.into(), field.into()));
         let cells = names.iter().map(|kernel| cell(kernel).map_or(String::new(), number));

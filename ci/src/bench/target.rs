@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the series must reach, against what was measured.
 
-use comfy_table::{presets, CellAlignment, Table};
+use comfy_table::CellAlignment;
 
 use super::plan::Target;
 use super::results::Results;
+use crate::ui;
 
 #[derive(Debug, PartialEq)]
 pub enum Verdict {
@@ -31,9 +32,7 @@ pub fn judge(target: &Target, results: &Results) -> Verdict {
 }
 
 pub fn table(targets: &[Target], results: &Results) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(["target", "wanted", "measured", ""]);
+    let mut table = ui::table(["target", "wanted", "measured", ""]);
     for target in targets {
         let (value, word) = match judge(target, results) {
             Verdict::Reached(value) => (number(value), "reached"),

@@ -17,14 +17,14 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
-use comfy_table::{presets, Table};
+use comfy_table::Table;
 
 use crate::base;
 use crate::child::Interrupted;
 use crate::deps::{self, Tools};
 use crate::git::{Git, BASE};
 use crate::project::Project;
-use crate::ui::Step;
+use crate::ui::{self, Step};
 use crate::{series, submit, tree};
 use cell::{Bench, Findings, Patch};
 use plan::{Check, Plan};
@@ -128,10 +128,8 @@ fn note(findings: &Findings) -> String {
 
 /// The checks down, the patches across.
 fn table(plan: &Plan, columns: &[Vec<Cell>]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
     let numbers = (1..=columns.len()).map(|number| number.to_string());
-    table.set_header(std::iter::once("patch".to_owned()).chain(numbers));
+    let mut table = ui::table(std::iter::once("patch".to_owned()).chain(numbers));
     let am = columns.iter().map(|_| "ok".to_owned());
     table.add_row(std::iter::once("git am".to_owned()).chain(am));
     for (row, check) in plan.check.iter().enumerate() {
