@@ -20,8 +20,8 @@ use crate::tree::Tree;
 use crate::ui::{self, Step};
 use crate::vng::{self, Guest, OUT};
 
-/// For all suites on one kernel.
-const LIMIT: Duration = Duration::from_secs(3600);
+/// For all suites on one kernel: two cases of kmod's run 150 times if they pass.
+const LIMIT: Duration = Duration::from_secs(2 * 3600);
 /// The folder of stress-ng in the guest.
 const TOOLS: &str = "/tmp/suites";
 

@@ -45,7 +45,9 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
     vng.arg("--verbose").arg(format!("--rwdir={OUT}={}", guest.out.display()));
     vng.arg(format!("--exec=sh {OUT}/{script}")).args(&guest.options);
     boot::save_command(project, step, &qemu(&vng)?)?;
-    Ok(boot::run(step, &mut vng, &guest.name, guest.limit)?.verdict)
+    let boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
+    step.write(&fs::read_to_string(guest.out.join("leaks")).unwrap_or_default())?;
+    Ok(boot.verdict)
 }
 
 /// The same, for a script that must succeed: what its last line said is part of the error.
@@ -58,9 +60,9 @@ pub fn run_clean(project: &Project, tools: &Tools, step: &mut Step, guest: &Gues
     Ok(())
 }
 
-/// As in guest/init.c.
+/// As in guest/init.c; the kernel log has only the number of them.
 const LEAKS: &str = "leaks=/sys/kernel/debug/kmemleak\n\
-                     [ ! -e $leaks ] || { sleep 6; echo scan > $leaks; echo scan > $leaks; }\n";
+                     [ ! -e $leaks ] || { sleep 6; echo scan > $leaks; echo scan > $leaks; cat $leaks; }";
 
 /// The script between its markers. Its output goes to a file: on the console it
 /// would be mixed with the kernel's, character by character.
@@ -70,7 +72,7 @@ fn wrapped(guest: &Guest) -> String {
          echo '{UP}' > /dev/kmsg\n\
          ( cd {STAGE} || exit\n{script}) > {OUT}/output 2>&1\n\
          code=$?\n\
-         {LEAKS}\
+         {{ {LEAKS}; }} > {OUT}/leaks\n\
          echo \"{DONE}$code\" > /dev/kmsg\n",
         script = guest.script,
     )
