@@ -138,7 +138,7 @@ fn commit(step: &mut Step, base: &Base, unpacked: &Path, repository: PathBuf) ->
 fn import(git: &Git, subject: &str, tarball: &Path) -> Result<()> {
     let mut xz = child::spawn(child::command("xz").args(["-dc"]).arg(tarball).stdout(Stdio::piped()))?;
     let words = ["-c", "core.compression=1", "fast-import", "--quiet", "--depth=0"];
-    let mut importer = git.cmd(words).stdin(Stdio::piped()).spawn().inspect_err(|_| drop(xz.kill()))?;
+    let mut importer = child::spawn(git.cmd(words).stdin(Stdio::piped())).inspect_err(|_| drop(xz.kill()))?;
     let (Some(archive), Some(stream)) = (xz.stdout.take(), importer.stdin.take()) else {
         bail!("no pipes to xz and git");
     };
