@@ -163,13 +163,14 @@ impl PendingLoad {
 
     /// Finds the pending load of `name`, which gets a duplicate by this.
     ///
-    /// Without one, fails like [`check_module_list`]. The order counts: an owner's module is on the
-    /// module list in states that say nothing about how its load ends.
+    /// # Errors
+    ///
+    /// Those of [`check_module_list`].
     fn join(pending: &mut GlobalGuard<PENDING>, name: &CStr) -> Result<Option<Arc<Self>>> {
         let running = Self::find(pending, name);
-        match &running {
-            Some(load) => load.record.as_mut(pending).duplicates += 1,
-            None => check_module_list(name)?,
+        check_module_list(name, running.is_some())?;
+        if let Some(load) = &running {
+            load.record.as_mut(pending).duplicates += 1;
         }
         Ok(running)
     }
@@ -312,13 +313,17 @@ fn show(file: &SeqFile) {
     }
 }
 
-/// Says what the module list has to say against a load of `name`, given that none is pending.
+/// Says what the module list has to say against a load of `name`.
+///
+/// If one `is_pending`, its module is on the list in states that say nothing about how that load
+/// ends, until it is live. The load ends later than that: only when what it has scheduled has run,
+/// which may be waiting for this very request.
 ///
 /// # Errors
 ///
 /// * [`EEXIST`] if the module is live.
 /// * [`EBUSY`] if the module is being removed.
-fn check_module_list(name: &CStr) -> Result {
+fn check_module_list(name: &CStr, is_pending: bool) -> Result {
     let _guard = rcu::read_lock();
 
     // SAFETY: `name` is valid for reads of its length, and the RCU read lock is held.
@@ -332,6 +337,7 @@ fn check_module_list(name: &CStr) -> Result {
     let state = unsafe { (&raw const (*module).state).read_volatile() };
     match state {
         bindings::module_state_MODULE_STATE_LIVE => Err(EEXIST),
+        _ if is_pending => Ok(()),
         // `free_module()` makes a module unformed before it takes it off the list.
         bindings::module_state_MODULE_STATE_GOING
         | bindings::module_state_MODULE_STATE_UNFORMED => Err(EBUSY),
@@ -609,7 +615,7 @@ mod tests {
         fn spawn(self: &Arc<Self>, task: impl FnOnce() -> T + Send + 'static) -> Result {
             let results = self.clone();
             let run = move || results.push(task());
-            Ok(workqueue::system_unbound().try_spawn(GFP_KERNEL, run)?)
+            Ok(workqueue::system_long().try_spawn(GFP_KERNEL, run)?)
         }
     }
 
@@ -791,11 +797,17 @@ mod tests {
     #[test]
     fn dependent_load_is_woken_by_owner() -> Result {
         let owner = own(NAME)?;
+        let started = Results::new()?;
         let left = Results::new()?;
         let timeout = msecs_to_jiffies(PATIENCE);
         for _ in 0..TASKS {
-            left.spawn(move || PendingLoad::wait_for(NAME, timeout))?;
+            let started = started.clone();
+            left.spawn(move || {
+                started.push(());
+                PendingLoad::wait_for(NAME, timeout)
+            })?;
         }
+        started.take(TASKS)?;
         owner.finish(Ok(()));
         for result in left.take(TASKS)? {
             assert!((1..=timeout).contains(&result?));

@@ -122,7 +122,7 @@ fn the_module_list_decides_when_no_load_is_pending() {
 
 #[test]
 fn a_pending_load_goes_before_the_state_of_its_module() {
-    for state in [LIVE, GOING, UNFORMED, COMING] {
+    for state in [GOING, UNFORMED, COMING] {
         explore(move || {
             let owner = own(NAME);
             let module = Module::add(NAME, state);
@@ -132,6 +132,19 @@ fn a_pending_load_goes_before_the_state_of_its_module() {
             assert_eq!(waiter.wait(), EBUSY);
         });
     }
+}
+
+/// What it has scheduled can be what asks for it.
+#[test]
+fn a_module_is_live_before_its_load_has_ended() {
+    explore(|| {
+        let owner = own(NAME);
+        let module = Module::add(NAME, LIVE);
+        assert_eq!(refusal(NAME), EEXIST);
+        assert_eq!(shown(), ["module 1 0 0"]);
+        owner.finish(0);
+        unload(module);
+    });
 }
 
 #[test]
