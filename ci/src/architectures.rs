@@ -52,7 +52,7 @@ pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> 
     for arch in &project.opts.arch.0 {
         let kernels = build::ensure(project, tools, tree, arch)?;
         match arch.is_compared() {
-            true => demo::demonstrate(project, tools, &kernels)?,
+            true => demo::demonstrate(project, tools, tree, &kernels)?,
             false => {
                 for kernel in tested(&kernels) {
                     rows.push(boot(project, tree, kernel)?);
@@ -86,8 +86,7 @@ pub fn boot(project: &Project, tree: &Tree, kernel: &Kernel) -> Result<Row> {
         let guest = format!("kselftest {}", kernel.name);
         let boot = boot::run(step, &mut command, &guest, LIMIT)?;
         let row = judge(step, tree, kernel, boot)?;
-        let Tally { passed, failed, skipped } = row.tally();
-        step.note(format!("{passed} passed, {failed} failed, {skipped} skipped"));
+        step.note(row.tally().to_string());
         Ok(row)
     })
 }

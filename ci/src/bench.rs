@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The verb `bench`: what loads cost on kernels of one tree, against the targets.
-//! Numbers, charts and README.md are written by a full run only; that of QUICK=1 is in
-//! build/bench/.
+//! Numbers, charts and README.md are written by a full run on the series of patches/ only;
+//! any other is in build/bench/.
 
 mod compile;
 mod guest;
@@ -43,7 +43,7 @@ pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let mut results = Results { about: about(&plan, &kernels, quick), left_out, ..Results::default() };
     objects::measure((project, tools), &kernels.arch, (&kernels.base, tree), kernels.on(), &mut results)?;
     measure((project, tools), &plan, &kernels, &measurements, &mut results)?;
-    save(project, &plan, &results)?;
+    save(project, &plan, &results, !quick && tree.is_published(project)?)?;
     judge(&plan, &results, quick)
 }
 
@@ -93,15 +93,14 @@ fn about(plan: &Plan, kernels: &Kernels, quick: bool) -> BTreeMap<String, String
     lines.map(|(what, text)| (what.to_owned(), text)).into()
 }
 
-fn save(project: &Project, plan: &Plan, results: &Results) -> Result<()> {
-    let quick = project.opts.quick;
-    let dir = project.root.join(if quick { "build/bench" } else { "ci/bench" });
+fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Result<()> {
+    let dir = project.root.join(if publish { "ci/bench" } else { "build/bench" });
     fs::create_dir_all(&dir)?;
     results.write(&dir.join("results.json"))?;
     for plot in &plan.plots {
         fs::write(dir.join(&plot.file), plot::draw(plan, plot, results)?)?;
     }
-    if !quick {
+    if publish {
         fill(&project.root.join("README.md"), plan, results)?;
     }
     let name = dir.strip_prefix(&project.root).unwrap_or(&dir);

@@ -2,19 +2,23 @@
 //! The burst demonstration: the scenarios on the kernel without and with the series'
 //! option, in turn, then one table and the targets.
 
+mod picture;
+pub mod record;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::build::Kernel;
 use crate::deps::Tools;
 use crate::matrix::COMPARED;
 use crate::project::{data, Project};
 use crate::report;
+use crate::tree::Tree;
 use crate::vng::{self, Guest, OUT};
 
 /// More than a small machine has, as on the large ones that the series is for.
@@ -48,7 +52,7 @@ pub struct Target {
 }
 
 /// What burst measured; it prints more than is read here.
-#[derive(Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct Burst {
     pub wall_ms: f64,
     pub runs: u64,
@@ -62,31 +66,58 @@ pub type Rounds = [Vec<Burst>; 2];
 /// Runs it, prints table and targets; the number of targets reached and missed.
 pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<(u32, u32)> {
     let scenarios = scenarios();
+    let all = measure(project, tools, kernels, &scenarios)?;
+    Ok(judge(&scenarios, &all))
+}
+
+/// The verb `boot`: enough rounds are recorded, a missed target is an error.
+pub fn demonstrate(
+    project: &Project,
+    tools: &Tools,
+    tree: &Tree,
+    kernels: &BTreeMap<String, Kernel>,
+) -> Result<()> {
+    let scenarios = scenarios();
+    let all = measure(project, tools, kernels, &scenarios)?;
+    let (reached, missed) = judge(&scenarios, &all);
+    if project.opts.rounds as usize >= report::ENOUGH && tree.is_published(project)? {
+        record::save(&project.root, &scenarios, all)?;
+    }
+    match missed {
+        0 => Ok(()),
+        _ => bail!("{missed} of {} targets were missed", reached + missed),
+    }
+}
+
+/// All rounds, each on both kernels in turn.
+fn measure(
+    project: &Project,
+    tools: &Tools,
+    kernels: &BTreeMap<String, Kernel>,
+    scenarios: &[Scenario],
+) -> Result<Vec<Rounds>> {
     let mut all: Vec<Rounds> = scenarios.iter().map(|_| Rounds::default()).collect();
     for round in 1..=project.opts.rounds {
         for (which, name) in COMPARED.iter().enumerate() {
             let kernel = kernels.get(*name).with_context(|| format!("no kernel {name}"))?;
-            let bursts = boot(project, tools, kernel, &scenarios, round)?;
+            let bursts = boot(project, tools, kernel, scenarios, round)?;
             for (rounds, burst) in all.iter_mut().zip(bursts) {
                 rounds[which].push(burst);
             }
         }
     }
-    println!("{}", report::table(&scenarios, &all));
-    let targets = report::targets(&scenarios, &all);
+    Ok(all)
+}
+
+/// Prints table and targets; the number of targets reached and missed.
+fn judge(scenarios: &[Scenario], all: &[Rounds]) -> (u32, u32) {
+    println!("{}", report::table(scenarios, all));
+    let targets = report::targets(scenarios, all);
     for (reached, text) in &targets {
         println!("{} {text}", if *reached { "reached" } else { "MISSED " });
     }
     let missed = targets.iter().filter(|t| !t.0).count() as u32;
-    Ok((targets.len() as u32 - missed, missed))
-}
-
-/// The verb `boot`, where a missed target is an error.
-pub fn demonstrate(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<()> {
-    match run(project, tools, kernels)? {
-        (_, 0) => Ok(()),
-        (reached, missed) => bail!("{missed} of {} targets were missed", reached + missed),
-    }
+    (targets.len() as u32 - missed, missed)
 }
 
 fn scenarios() -> Vec<Scenario> {

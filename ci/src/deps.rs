@@ -24,6 +24,7 @@ struct Deps {
     cargo_deny: String,
     cargo_mutants: String,
     virtme_ng: String,
+    virtme_ng_needs: Vec<String>,
     debian: Vec<Package>,
 }
 
@@ -84,7 +85,8 @@ pub fn ensure(project: &Project) -> Result<Tools> {
             step.run(child::command("/usr/bin/python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
             let mut pip = child::command(venv.join("bin/pip"));
             let version = format!("virtme-ng=={}", deps.virtme_ng);
-            step.run(pip.args(["install", &version])).context("pip cannot install it: check the network")?;
+            pip.args(["install", "--no-deps", &version]).args(&deps.virtme_ng_needs);
+            step.run(&mut pip).context("pip cannot install it: check the network")?;
             std::fs::write(&complete, "").context("cannot write to the cache")
         })?;
     }
@@ -225,6 +227,8 @@ mod tests {
         assert_eq!(names.len(), deps.debian.len(), "a package is named twice");
         let known: Vec<String> = Selection::parse("all").unwrap().0.into_iter().map(|a| a.name).collect();
         assert!(deps.debian.iter().flat_map(|d| &d.arch).all(|name| known.contains(name)));
+        let verbs = crate::verbs();
+        assert!(deps.debian.iter().flat_map(|d| &d.verbs).all(|name| verbs.contains(name)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! The series' kselftest in the guest: everything passes, but what is known to be skipped there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::ops::Add;
 use std::time::Duration;
@@ -45,6 +46,16 @@ pub struct Tally {
     pub skipped: u32,
 }
 
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
+        match self.skipped {
+            0 => Ok(()),
+            skipped => write!(f, ", {skipped} skipped"),
+        }
+    }
+}
+
 impl Add for Tally {
     type Output = Tally;
 
@@ -63,7 +74,7 @@ pub fn run(project: &Project, tools: &Tools, kernel: &Kernel) -> Result<Tally> {
     project.ui.step(&name, |step| {
         let output = boot(project, tools, step, kernel, &contract)?;
         let (tally, surprises) = judge(&output, kernel, project.opts.root.is_none())?;
-        step.note(format!("{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped));
+        step.note(tally.to_string());
         for surprise in surprises {
             println!("    {surprise}");
         }
@@ -110,7 +121,7 @@ pub fn judge(output: &str, kernel: &Kernel, has_libc: bool) -> Result<(Tally, Ve
 /// `to_skip`: what must be skipped.
 fn compare(results: &BTreeMap<String, Outcome>, to_skip: &[String]) -> Result<(Tally, Vec<String>)> {
     if let Some(gone) = to_skip.iter().find(|name| !results.contains_key(*name)) {
-        bail!("ci/contract.toml names {gone}, which did not run");
+        bail!("{gone} did not run, which ci/contract.toml or ci/kernels.toml names");
     }
     let (mut tally, mut surprises) = (Tally::default(), vec![]);
     for (name, outcome) in results {

@@ -8,6 +8,7 @@ mod bases;
 mod bench;
 mod boot;
 mod build;
+mod chart;
 mod check;
 mod child;
 mod clean;
@@ -25,6 +26,7 @@ mod matrix;
 mod mutants;
 mod patches;
 mod project;
+mod readme;
 mod rebase;
 mod report;
 mod series;
@@ -82,7 +84,7 @@ pub struct Options {
     /// KERNEL=<name>: which kernel `shell`, `soak` and `signals` boot (default: on; with DEBUG=1, debug)
     #[arg(long, env = "KERNEL", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
     kernel: Option<String>,
-    /// ROUNDS=<n>: how often `boot` measures each kernel
+    /// ROUNDS=<n>: how often `boot` measures each kernel; from 5 on, README.md gets the numbers
     #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
     /// QUICK=1: `bench` measures less, in minutes, and keeps it out of README.md
@@ -148,6 +150,12 @@ enum Verb {
     Help,
 }
 
+/// The verbs by their names.
+#[cfg(test)]
+fn verbs() -> Vec<String> {
+    Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+}
+
 /// The variables of make that are options.
 fn variables() -> &'static [OsString] {
     static NAMES: LazyLock<Vec<OsString>> = LazyLock::new(|| {
@@ -195,9 +203,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// What the user has chosen must not be dropped without a word.
+fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
+    match verb {
+        Verb::Bench | Verb::Parity | Verb::Suites if opts.debug => {
+            bail!("this verb compares the ordinary kernels: leave DEBUG out")
+        }
+        Verb::Bases | Verb::CheckSeries | Verb::Mutants | Verb::Patches | Verb::Submit
+            if opts.kdir.is_some() =>
+        {
+            bail!("this verb is for the series on its own bases: leave KDIR out")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn run(cli: Cli) -> Result<()> {
     child::catch_signals()?;
     let project = Project::new(cli.opts)?;
+    fail_if_meaningless(&cli.verb, &project.opts)?;
     match cli.verb {
         Verb::Help => return Ok(Cli::command().print_help()?),
         Verb::Clean => return clean::clean(&project),
@@ -207,9 +231,6 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Rebase => return rebase::run(&project),
         Verb::Submit => return submit::submit(&project),
         Verb::Test => return test::run(&project),
-        Verb::Bench | Verb::Parity | Verb::Suites if project.opts.debug => {
-            bail!("this verb compares the ordinary kernels: leave DEBUG out")
-        }
         _ => {}
     }
     let tools = deps::ensure(&project)?;
@@ -244,6 +265,17 @@ mod tests {
     fn every_variable_is_known() {
         let names = variables();
         assert!(["ARCH", "KDIR", "SEED", "V"].iter().all(|name| names.iter().any(|n| n == name)));
+    }
+
+    #[test]
+    fn the_makefile_has_every_verb() {
+        let makefile = include_str!("../../Makefile");
+        let line = makefile.lines().find_map(|line| line.strip_prefix("VERBS := ")).unwrap();
+        let mut known: Vec<&str> = line.split(' ').collect();
+        let mut verbs = verbs();
+        known.sort();
+        verbs.sort();
+        assert_eq!(known, verbs);
     }
 
     #[test]

@@ -64,25 +64,25 @@ type Row = (String, Vec<Verdict>);
 
 pub fn run(project: &Project) -> Result<()> {
     let cargo_mutants = deps::cargo_mutants(project)?;
-    let bench = Bench { project, config: config() };
+    let workshop = Workshop { project, config: config() };
     let patches = patches(&project.root)?;
     for patch in &patches {
         check(&project.root, patch)?;
     }
-    let limits = bench.sound()?;
-    let rows = patches.iter().map(|patch| bench.broken(patch, &limits)).collect::<Result<Vec<_>>>()?;
-    println!("{}", table(&bench.config.backend, &rows));
+    let limits = workshop.sound()?;
+    let rows = patches.iter().map(|patch| workshop.broken(patch, &limits)).collect::<Result<Vec<_>>>()?;
+    println!("{}", table(&workshop.config.backend, &rows));
     fail_on_survivors(&rows)?;
-    bench.cargo_mutants(&cargo_mutants, limits[0])
+    workshop.cargo_mutants(&cargo_mutants, limits[0])
 }
 
 /// Where code is broken and tested.
-struct Bench<'a> {
+struct Workshop<'a> {
     project: &'a Project,
     config: Config,
 }
 
-impl Bench<'_> {
+impl Workshop<'_> {
     fn dir(&self) -> PathBuf {
         self.project.root.join("build/mutants")
     }

@@ -114,8 +114,8 @@ fn fail_if_merging(git: &Git, folder: &str) -> Result<()> {
         false => places.join(", "),
     };
     bail!(
-        "\"{subject}\" needs a hand: {places}. In {folder}/: edit, git add, git am --continue; \
-         then make rebase again"
+        "\"{subject}\" needs a hand: {places}. In {folder}/: edit, git add, git am --continue \
+         (--allow-empty if nothing is left of it, not --skip); then make rebase again"
     )
 }
 

@@ -5,20 +5,23 @@ use std::collections::BTreeMap;
 
 use comfy_table::CellAlignment;
 
+use crate::demo::record::Measured;
 use crate::demo::{Burst, Rounds, Scenario};
 use crate::matrix::COMPARED;
 use crate::ui;
 
 /// Wall times vary, those of the kernel without the option several times over: fewer
 /// rounds than this say nothing of their median.
-const ENOUGH: usize = 5;
+pub const ENOUGH: usize = 5;
 
 pub fn table(scenarios: &[Scenario], all: &[Rounds]) -> String {
     let mut table =
         ui::table(["scenario", "option", "wall ms", "times init ran", "peak vmalloc MiB", "results"]);
     for (scenario, rounds) in scenarios.iter().zip(all) {
         for (which, bursts) in rounds.iter().enumerate() {
-            table.add_row(row(&scenario.name, COMPARED[which], bursts));
+            let Summary { wall, runs, peak, results } = summary(bursts);
+            let cells = [&scenario.name, COMPARED[which], &wall, &runs, &peak, &results];
+            table.add_row(cells.map(str::to_owned));
         }
     }
     for column in 2..=4 {
@@ -29,17 +32,26 @@ pub fn table(scenarios: &[Scenario], all: &[Rounds]) -> String {
     table.to_string()
 }
 
-fn row(scenario: &str, kernel: &str, bursts: &[Burst]) -> Vec<String> {
+/// All rounds of a scenario on one kernel, in words.
+struct Summary {
+    /// Milliseconds.
+    wall: String,
+    /// Times that init ran.
+    runs: String,
+    /// MiB of vmalloc.
+    peak: String,
+    results: String,
+}
+
+fn summary(bursts: &[Burst]) -> Summary {
     let runs = bursts.iter().map(|b| b.runs);
     let peak = bursts.iter().map(|b| b.peak_vmalloc_kib).max().unwrap_or_default();
-    vec![
-        scenario.to_owned(),
-        kernel.to_owned(),
-        format!("{:.0}", wall_ms(bursts)),
-        range(runs.clone().min(), runs.max()),
-        format!("{:.1}", peak as f64 / 1024.0),
-        bursts.last().map(|b| results(&b.results)).unwrap_or_default(),
-    ]
+    Summary {
+        wall: format!("{:.0}", wall_ms(bursts)),
+        runs: range(runs.clone().min(), runs.max()),
+        peak: format!("{:.1}", peak as f64 / 1024.0),
+        results: bursts.last().map(|b| results(&b.results)).unwrap_or_default(),
+    }
 }
 
 fn range(min: Option<u64>, max: Option<u64>) -> String {
@@ -55,8 +67,23 @@ fn results(results: &BTreeMap<String, u64>) -> String {
     words.join(", ")
 }
 
+/// The table of README.md.
+pub fn markdown(scenarios: &[Measured]) -> String {
+    let mut text = "| requests at the same moment | wall time | times init ran | peak vmalloc | results |\n\
+                    |---|---|---|---|---|"
+        .to_owned();
+    for Measured { scenario, rounds } in scenarios {
+        let [before, after] = rounds.each_ref().map(|bursts| summary(bursts));
+        text += &format!(
+            "\n| {scenario} | {} ms → **{} ms** | {} → **{}** | {} MiB → **{} MiB** | {} |",
+            before.wall, after.wall, before.runs, after.runs, before.peak, after.peak, after.results
+        );
+    }
+    text
+}
+
 /// The median of their wall times.
-fn wall_ms(bursts: &[Burst]) -> f64 {
+pub fn wall_ms(bursts: &[Burst]) -> f64 {
     median(bursts.iter().map(|b| b.wall_ms).collect()).unwrap_or(f64::NAN)
 }
 
@@ -131,6 +158,15 @@ mod tests {
         for cell in ["8000", "2 to 37", "505.0", "| off ", "| on ", "3.0", "399 EBUSY, 1 ENODEV"] {
             assert!(text.contains(cell), "{cell} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_table_of_the_readme_has_both_kernels_in_a_row() {
+        let before = vec![burst(9000.0, 2, 2048), burst(8000.0, 37, 517120), burst(1000.0, 5, 1024)];
+        let measured = Measured { scenario: "x".to_owned(), rounds: [before, vec![burst(500.0, 1, 0)]] };
+        let row =
+            "| x | 8000 ms → **500 ms** | 2 to 37 → **1** | 505.0 MiB → **0.0 MiB** | 399 EBUSY, 1 ENODEV |";
+        assert_eq!(markdown(&[measured]).lines().last(), Some(row));
     }
 
     #[test]

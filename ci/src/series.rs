@@ -14,6 +14,8 @@ use crate::project::{data, Project};
 use crate::ui::Step;
 
 const COVER: &str = "0000-cover-letter.patch";
+/// The branch of a work tree that is thrown away.
+pub const SCRATCH: &str = "patches";
 /// What git puts into a cover letter that nobody wrote.
 const UNWRITTEN: &str = "*** SUBJECT HERE ***";
 
@@ -98,7 +100,7 @@ pub fn apply_without_files(step: &mut Step, git: &Git, base: &str, dir: &Path) -
     let path = scratch.path().to_string_lossy().into_owned();
     // Of one that was interrupted.
     git.capture(["worktree", "prune"])?;
-    git.capture(["worktree", "add", "--force", "--no-checkout", "-B", "patches", &path, base])?;
+    git.capture(["worktree", "add", "--force", "--no-checkout", "-B", SCRATCH, &path, base])?;
     let am = Git::at(scratch.path());
     am.capture(["read-tree", "HEAD"])?;
     apply(step, &am, dir)?;

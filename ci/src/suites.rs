@@ -100,7 +100,7 @@ fn unpacked(project: &Project, name: &str, package: &Package) -> Result<PathBuf>
         step.note(format!("{wanted} from {}", package.suite));
         let apt = Apt::new(part.path(), &[&package.suite])?;
         unpack(step, &apt, part.path(), &wanted)
-            .with_context(|| format!("no {wanted} from {}: check the network", apt.mirror))
+            .with_context(|| format!("no {wanted} from {}: check the network, or that Debian still has this version (ci/suites.toml)", apt.mirror))
     })?;
     fs::rename(part.path().join("root"), &done).context("cannot move it into place")?;
     Ok(done)

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `test`: everything that can be checked, one line of numbers at the end.
 
+use std::fs::{self, DirEntry};
+use std::io;
+
 use anyhow::{bail, Result};
 
 use crate::architectures::Row;
-use crate::child::{self, Interrupted};
+use crate::child::{self, End, Interrupted};
 use crate::deps::{self, Tools};
 use crate::kselftest::{self, Tally};
 use crate::matrix::Arch;
 use crate::project::Project;
 use crate::tree::Tree;
+use crate::ui::first_error;
 use crate::{architectures, build, demo, patches, submit, tree};
 
 /// What was counted, and what went wrong, to be said once more at the end.
@@ -47,7 +51,7 @@ struct CargoTest {
     environment: &'static [(&'static str, &'static str)],
 }
 
-const CARGO_TESTS: [CargoTest; 5] = [
+const CARGO_TESTS: [CargoTest; 4] = [
     CargoTest { name: "cargo test ci", workspace: "ci", arguments: &[], environment: &[] },
     CargoTest { name: "cargo test rust", workspace: "rust", arguments: &[], environment: &[] },
     CargoTest {
@@ -62,15 +66,16 @@ const CARGO_TESTS: [CargoTest; 5] = [
         arguments: &["-p", "pending", "--features", "shuttle"],
         environment: &[],
     },
-    // With a target named, what runs in the compiler is built without the sanitizer. An
-    // option of -Z is for unstable compilers only, unless a stable one is told otherwise.
-    CargoTest {
-        name: "pending.rs under the address sanitizer",
-        workspace: "rust",
-        arguments: &["-p", "pending", "--tests", "--target", "host-tuple"],
-        environment: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")],
-    },
 ];
+
+/// With a target named, what runs in the compiler is built without the sanitizer. An option
+/// of -Z is for unstable compilers only, unless a stable one is told otherwise.
+const UNDER_SANITIZER: CargoTest = CargoTest {
+    name: "pending.rs under the address sanitizer",
+    workspace: "rust",
+    arguments: &["-p", "pending", "--tests", "--target", "host-tuple"],
+    environment: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")],
+};
 
 pub fn run(project: &Project) -> Result<()> {
     let mut counted = Count::default();
@@ -82,11 +87,7 @@ pub fn run(project: &Project) -> Result<()> {
     for error in errors {
         println!("failed: {error}");
     }
-    let skipped = match tally.skipped {
-        0 => String::new(),
-        n => format!(", {n} skipped"),
-    };
-    println!("{} passed, {} failed{skipped}", tally.passed, tally.failed);
+    println!("{tally}");
     match (head, tally) {
         (Some(head), Tally { failed: 0, passed: 1.., .. }) => submit::mark_tested(project, &head),
         _ => Err(Failed.into()),
@@ -100,6 +101,7 @@ fn all(project: &Project, counted: &mut Count) -> Result<()> {
     for test in &CARGO_TESTS {
         count(counted, cargo_test(project, test))?;
     }
+    count(counted, under_sanitizer(project))?;
     if project.opts.kdir.is_none() {
         check(counted, tree::try_series(project))?;
     }
@@ -170,20 +172,48 @@ fn count(counted: &mut Count, result: Result<Tally>) -> Result<()> {
     }
 }
 
+/// Not every rustc comes with the sanitizer: that of Debian does not.
+fn under_sanitizer(project: &Project) -> Result<Tally> {
+    let libraries = child::capture(child::command("rustc").args(["--print", "target-libdir"]))?;
+    let has_it = |entry: io::Result<DirEntry>| {
+        entry.is_ok_and(|entry| entry.file_name().to_string_lossy().contains("_rt.asan"))
+    };
+    match fs::read_dir(libraries.trim())?.any(has_it) {
+        true => cargo_test(project, &UNDER_SANITIZER),
+        false => {
+            println!(
+                "skipped: {}: this rustc has no library for it, that of rustup has",
+                UNDER_SANITIZER.name
+            );
+            Ok(Tally { skipped: 1, ..Tally::default() })
+        }
+    }
+}
+
 fn cargo_test(project: &Project, test: &CargoTest) -> Result<Tally> {
     let manifest = project.root.join(test.workspace).join("Cargo.toml");
     project.ui.step(test.name, |step| {
         let mut cargo = child::command("cargo");
-        cargo.args(["test", "--release", "--locked", "--manifest-path"]).arg(manifest);
+        cargo.args(["test", "--release", "--locked", "--no-fail-fast", "--manifest-path"]).arg(manifest);
         cargo.args(test.arguments).envs(test.environment.iter().copied());
-        let output = step.run(&mut cargo)?;
+        let (end, output) = step.run_until(&mut cargo, None)?;
         let tally = cargo_tally(&output);
-        if tally.passed == 0 {
-            bail!("no test ran");
+        let failed = failed_tests(&output);
+        match end {
+            _ if !failed.is_empty() => bail!("{}", failed.join(", ")),
+            End::Exited(status) if status.success() && tally.passed > 0 => {}
+            End::Exited(status) if status.success() => bail!("no test ran"),
+            _ => bail!("{}", first_error(&output)),
         }
-        step.note(format!("{} passed", tally.passed));
+        step.note(tally.to_string());
         Ok(tally)
     })
+}
+
+/// Their names.
+fn failed_tests(output: &str) -> Vec<&str> {
+    let lines = output.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    lines.collect()
 }
 
 /// The sum of cargo's `test result:` lines.
@@ -212,6 +242,7 @@ mod tests {
              test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.0s\n";
         assert_eq!(cargo_tally(output), Tally { passed: 4, failed: 2, skipped: 1 });
         assert_eq!(cargo_tally("error: no tests"), Tally::default());
+        assert_eq!(failed_tests("test a::b ... ok\ntest a::c ... FAILED\n"), ["a::c"]);
     }
 
     #[test]

@@ -37,6 +37,14 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// Whether this is the series of `patches/`, on its own base: what README.md tells of.
+    pub fn is_published(&self, project: &Project) -> Result<bool> {
+        let git = Git::at(&self.dir);
+        Ok(project.opts.kdir.is_none()
+            && is_untouched(&git)?
+            && config(&git, SAVED_PATCHES)? == series::digest(&git, &project.patches())?)
+    }
+
     /// The last commit.
     pub fn head(&self) -> Result<String> {
         Git::at(&self.dir).capture(["rev-parse", "HEAD"])
@@ -200,6 +208,23 @@ fn is_untouched(git: &Git) -> Result<bool> {
     Ok(git.is_clean()? && config(git, SAVED_TREE)? == state(git)?)
 }
 
+/// What would be lost with the tree.
+fn unsaved(git: &Git) -> Result<Option<&'static str>> {
+    let others =
+        git.capture(["for-each-ref", "--no-merged=HEAD", "--format=%(refname:short)", "refs/heads"])?;
+    Ok(if !is_untouched(git)? {
+        Some("work that is not in patches/")
+    } else if !git.capture(["status", "--porcelain"])?.is_empty() {
+        Some("files that are in no commit")
+    } else if !git.capture(["stash", "list"])?.is_empty() {
+        Some("changes in git stash")
+    } else if others.lines().any(|branch| branch != series::SCRATCH) {
+        Some("branches of yours")
+    } else {
+        None
+    })
+}
+
 /// The commits and the text of the cover letter.
 fn state(git: &Git) -> Result<String> {
     let branch = git.capture(["rev-parse", "--abbrev-ref", "HEAD"])?;
@@ -247,10 +272,9 @@ pub fn remove(project: &Project) -> Result<()> {
             println!("{name}/ is kept: remove it yourself");
             continue;
         }
-        if !is_untouched(&Git::at(&dir))? {
-            bail!(
-                "{name}/ has work that is not in patches/: make patches saves it, or remove {name}/ yourself"
-            );
+        if let Some(work) = unsaved(&Git::at(&dir))? {
+            let advice = if name == "linux" { "make patches saves commits, or " } else { "" };
+            bail!("{name}/ has {work}: {advice}remove {name}/ yourself");
         }
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {name}/"))?;
         println!("removed {name}/");

@@ -18,6 +18,8 @@ use crate::ui::Step;
 
 /// Folders of the guest: the kernel's stage folder, and that for results.
 const STAGE: &str = "/tmp/stage";
+/// The verdict on a guest that was killed because it did not come up.
+const HUNG: &str = "hang in boot";
 pub const OUT: &str = "/tmp/out";
 
 /// What the guest is to do: a shell script, run in the kernel's stage folder.
@@ -45,7 +47,11 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
     vng.arg("--verbose").arg(format!("--rwdir={OUT}={}", guest.out.display()));
     vng.arg(format!("--exec=sh {OUT}/{script}")).args(&guest.options);
     boot::save_command(project, step, &qemu(&vng)?)?;
-    let boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
+    let mut boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
+    if boot.verdict.what == HUNG && !kvm_works() {
+        println!("{}: hung before it was up, as emulated guests do now and then: once more", guest.name);
+        boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
+    }
     step.write(&fs::read_to_string(guest.out.join("leaks")).unwrap_or_default())?;
     Ok(boot.verdict)
 }

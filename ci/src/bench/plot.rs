@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Charts as SVG, without a background and in colours that can be read on any.
+//! Charts of a field over the number of requests.
 
 use anyhow::{anyhow, Result};
 use plotters::prelude::*;
@@ -7,15 +7,11 @@ use plotters::prelude::*;
 use super::plan::{Plan, Plot};
 use super::results::Results;
 use super::KERNELS;
+use crate::chart::{self, GREY};
 
 const SIZE: (u32, u32) = (720, 360);
-const GREY: RGBColor = RGBColor(128, 128, 128);
-const LICENSE: &str = "<!-- SPDX-License-Identifier: GPL-2.0 -->\n";
-/// One for each of `KERNELS`.
-const COLOURS: [RGBColor; 4] =
-    [RGBColor(150, 110, 200), RGBColor(214, 96, 77), RGBColor(170, 140, 40), RGBColor(60, 140, 210)];
-
-type Line = (usize, Vec<(f64, f64)>);
+/// Of a kernel.
+type Line = (&'static str, Vec<(f64, f64)>);
 
 pub fn has_points(plan: &Plan, plot: &Plot, results: &Results) -> bool {
     !lines(plan, plot, results).is_empty()
@@ -26,9 +22,9 @@ pub fn draw(plan: &Plan, plot: &Plot, results: &Results) -> Result<String> {
     let lines = lines(plan, plot, results);
     let mut svg = String::new();
     if !lines.is_empty() {
-        chart(&mut svg, &plot.title, &lines).map_err(|e| anyhow!("{}: {e}", plot.file))?;
+        draw_lines(&mut svg, &plot.title, &lines).map_err(|e| anyhow!("{}: {e}", plot.file))?;
     }
-    Ok(format!("{LICENSE}{svg}"))
+    Ok(chart::file(&svg))
 }
 
 fn lines(plan: &Plan, plot: &Plot, results: &Results) -> Vec<Line> {
@@ -42,42 +38,45 @@ fn lines(plan: &Plan, plot: &Plot, results: &Results) -> Vec<Line> {
         };
         requests.iter().filter_map(point).collect()
     };
-    let all = KERNELS.iter().enumerate().map(|(index, kernel)| (index, line(kernel)));
+    let all = KERNELS.iter().map(|kernel| (*kernel, line(kernel)));
     all.filter(|(_, points)| !points.is_empty()).collect()
 }
 
-fn chart(svg: &mut String, title: &str, lines: &[Line]) -> Result<(), Box<dyn std::error::Error>> {
+fn draw_lines(svg: &mut String, title: &str, lines: &[Line]) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
-    let text = |size: i32| ("sans-serif", size).into_font().color(&GREY);
     let points = || lines.iter().flat_map(|(_, points)| points);
     let bounds = |of: fn(&(f64, f64)) -> f64| {
         let (low, high) = points().map(of).fold((f64::MAX, f64::MIN), |(l, h), v| (l.min(v), h.max(v)));
         (low * 0.9..high * 1.2).log_scale()
     };
-    let mut chart = ChartBuilder::on(&root)
-        .caption(title, text(20))
+    let mut diagram = ChartBuilder::on(&root)
+        .caption(title, chart::text(20))
         .margin(10)
         .x_label_area_size(44)
         .y_label_area_size(80)
         .build_cartesian_2d(bounds(|p| p.0), bounds(|p| p.1))?;
-    chart
+    diagram
         .configure_mesh()
         .light_line_style(TRANSPARENT)
         .bold_line_style(GREY.mix(0.3))
         .axis_style(GREY)
-        .label_style(text(15))
+        .label_style(chart::text(15))
         .x_desc("requests at once")
         .x_label_formatter(&|n| format!("{n:.0}"))
         .y_label_formatter(&|v| super::target::number(*v))
         .draw()?;
-    for (index, points) in lines {
-        let colour = COLOURS[*index];
-        chart
+    for (kernel, points) in lines {
+        let colour = chart::colour(kernel);
+        diagram
             .draw_series(LineSeries::new(points.iter().copied(), colour.stroke_width(2)).point_size(3))?
-            .label(KERNELS[*index])
+            .label(*kernel)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
     }
-    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).label_font(text(15)).draw()?;
+    diagram
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .label_font(chart::text(15))
+        .draw()?;
     root.present()?;
     Ok(())
 }
@@ -91,7 +90,7 @@ mod tests {
     fn a_chart_has_a_line_for_each_kernel_and_no_background() {
         let (plan, mut results) = (plan(), Results::default());
         let plot = &plan.plots[0];
-        assert_eq!(draw(&plan, plot, &results).unwrap(), LICENSE);
+        assert_eq!(draw(&plan, plot, &results).unwrap(), chart::file(""));
         for (kernel, slope) in [("off", 9), ("on", 1)] {
             for n in [1, 64, 4096] {
                 let burst = serde_json::json!({ plot.field.clone(): n * slope });

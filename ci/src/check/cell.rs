@@ -29,7 +29,7 @@ pub struct Patch {
 }
 
 /// Runs checks in one tree, whose HEAD is the patch in question.
-pub struct Bench<'a> {
+pub struct Checker<'a> {
     pub project: &'a Project,
     pub tools: &'a Tools,
     pub plan: &'a Plan,
@@ -48,7 +48,7 @@ pub struct Findings {
     pub excepted: usize,
 }
 
-impl Bench<'_> {
+impl Checker<'_> {
     pub fn check(&self, step: &mut Step, check: &Check, patch: &Patch) -> Result<Findings> {
         if self.git.capture(["rev-parse", "HEAD"])? != patch.commit {
             step.run(&mut self.git.cmd(["checkout", "--quiet", "--detach", &patch.commit]))?;
@@ -204,7 +204,13 @@ fn oldest_rust(project: &Project, step: &mut Step, rust: &OldestRust) -> Result<
         let apt = Apt::new(part.path(), &[&rust.suite])?;
         let packages: Vec<_> = rust.packages.iter().map(|name| format!("{name}={}", rust.version)).collect();
         let packages: Vec<_> = packages.iter().map(String::as_str).collect();
-        let failed = || format!("no {} from {}: check the network", packages.join(" "), apt.mirror);
+        let failed = || {
+            format!(
+                "no {} from {}: check the network, or that Debian still has this version (ci/checks.toml)",
+                packages.join(" "),
+                apt.mirror
+            )
+        };
         let unpacked = apt.unpack(step, &packages).with_context(failed)?;
         fs::rename(unpacked, &done).context("cannot move the oldest Rust into place")?;
     }

@@ -26,7 +26,7 @@ use crate::git::{Git, BASE};
 use crate::project::Project;
 use crate::ui::{self, Step};
 use crate::{series, submit, tree};
-use cell::{Bench, Findings, Patch};
+use cell::{Checker, Findings, Patch};
 use plan::{Check, Plan};
 
 /// What the table says of a check of a patch.
@@ -56,12 +56,12 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     files.sort();
     files.dedup();
     let last = &patches.last().context("there are no patches")?.commit;
-    let bench = Bench { project, tools, plan: &plan, git: &git, dir: &dir, files: &files, last };
+    let checker = Checker { project, tools, plan: &plan, git: &git, dir: &dir, files: &files, last };
     let mut passed = Passed::read(dir.join("passed"))?;
     let mut columns = vec![];
     for patch in &patches {
         println!("patch {}: {}", patch.number, patch.subject);
-        let cells = plan.check.iter().map(|check| cell(&bench, &mut passed, check, patch));
+        let cells = plan.check.iter().map(|check| cell(&checker, &mut passed, check, patch));
         columns.push(cells.collect::<Result<Vec<_>>>()?);
     }
     println!("{}", table(&plan, &columns));
@@ -84,17 +84,17 @@ fn patches(project: &Project, step: &mut Step, git: &Git) -> Result<Vec<Patch>> 
 }
 
 /// A check of a patch, unless it has passed before. Only an interrupt is an error.
-fn cell(bench: &Bench, passed: &mut Passed, check: &Check, patch: &Patch) -> Result<Cell> {
+fn cell(checker: &Checker, passed: &mut Passed, check: &Check, patch: &Patch) -> Result<Cell> {
     if !check.concerns(&patch.files) {
         return Ok(Cell::None);
     }
-    let key = format!("{} {}", patch.commit, bench.plan.digest(check));
+    let key = format!("{} {}", patch.commit, checker.plan.digest(check));
     if let Some(excepted) = passed.get(&key) {
         return Ok(Cell::Passed(excepted));
     }
     let name = format!("{} {}", patch.number, check.name);
-    let outcome = bench.project.ui.step(&name, |step| {
-        let findings = bench.check(step, check, patch)?;
+    let outcome = checker.project.ui.step(&name, |step| {
+        let findings = checker.check(step, check, patch)?;
         step.note(note(&findings));
         Ok((findings, step.log_name.clone()))
     });

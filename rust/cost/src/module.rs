@@ -27,7 +27,7 @@ impl Module {
         let image = fs::read(path).with_context(|| format!("{}", path.display()))?;
         let stem =
             path.file_stem().and_then(|stem| stem.to_str()).context("not a module's name")?;
-        Ok(Self { name: CString::new(stem)?, path: path.to_owned(), image })
+        Ok(Self { name: CString::new(stem.replace('-', "_"))?, path: path.to_owned(), image })
     }
 
     /// Its name.

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What enough rounds leave in the repository: all that was measured, as JSON; made of
+//! that, a picture, and the table of README.md.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{bail, Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{picture, Rounds, Scenario, CPUS};
+use crate::readme;
+use crate::report;
+use crate::vng;
+
+const DIR: &str = "ci/bench";
+const NUMBERS: &str = "boot.json";
+const PICTURE: &str = "before-after.svg";
+
+#[derive(Serialize, Deserialize)]
+pub struct Record {
+    /// Where it was measured.
+    pub about: String,
+    pub scenarios: Vec<Measured>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct Measured {
+    pub scenario: String,
+    /// Of the kernels of `COMPARED`.
+    pub rounds: Rounds,
+}
+
+/// Writes all three below `root`.
+pub fn save(root: &Path, scenarios: &[Scenario], all: Vec<Rounds>) -> Result<()> {
+    let about = about(all.first().map_or(0, |rounds| rounds[0].len()));
+    let one = |(scenario, rounds): (&Scenario, Rounds)| Measured { scenario: scenario.name.clone(), rounds };
+    let record = Record { about, scenarios: scenarios.iter().zip(all).map(one).collect() };
+    let (dir, readme) = (root.join(DIR), root.join("README.md"));
+    fs::create_dir_all(&dir)?;
+    fs::write(dir.join(NUMBERS), serde_json::to_string_pretty(&record)? + "\n")?;
+    fs::write(dir.join(PICTURE), picture::draw(&record)?)?;
+    let text = fs::read_to_string(&readme).context("cannot read README.md")?;
+    fs::write(&readme, fill(&text, &record)?)?;
+    println!("{DIR}/{NUMBERS}, {DIR}/{PICTURE} and the table of README.md are of this run");
+    Ok(())
+}
+
+fn about(rounds: usize) -> String {
+    let how = if vng::kvm_works() { "under KVM" } else { "emulated" };
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    format!(
+        "Before → after, medians of {rounds} rounds of `make boot ROUNDS={rounds}`, in turn, on {CPUS} \
+         virtual CPUs, {how} on {cores} cores."
+    )
+}
+
+fn fill(text: &str, record: &Record) -> Result<String> {
+    readme::fill(text, "boot", |name| match name {
+        "table" => Ok(report::markdown(&record.scenarios)),
+        "about" => Ok(record.about.clone()),
+        _ => bail!("{name}: boot has no such numbers"),
+    })
+}
+
+#[cfg(test)]
+pub mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Burst;
+    use super::*;
+
+    pub fn measured(scenario: &str, before_ms: f64, after_ms: f64) -> Measured {
+        let burst = |wall_ms| Burst { wall_ms, runs: 1, peak_vmalloc_kib: 1024, results: BTreeMap::new() };
+        Measured { scenario: scenario.to_owned(), rounds: [vec![burst(before_ms)], vec![burst(after_ms)]] }
+    }
+
+    #[test]
+    fn a_number_that_there_is_not_is_an_error() {
+        let record = Record { about: "here".to_owned(), scenarios: vec![measured("a", 9.0, 1.0)] };
+        let filled = fill("<!-- boot:about -->\n<!-- /boot -->", &record).unwrap();
+        assert_eq!(filled, "<!-- boot:about -->\nhere\n<!-- /boot -->");
+        assert!(fill("<!-- boot:abuot -->\n<!-- /boot -->", &record).is_err());
+    }
+
+    /// README.md and the picture are as `make boot` made them of the numbers.
+    #[test]
+    fn the_readme_says_what_was_measured() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+        let again = "not of ci/bench/boot.json: run make boot ROUNDS=5";
+        let record: Record = serde_json::from_str(&read(&format!("{DIR}/{NUMBERS}"))).unwrap();
+        let readme = read("README.md");
+        assert!(fill(&readme, &record).unwrap() == readme, "README.md is {again}");
+        let drawn = picture::draw(&record).unwrap();
+        assert!(read(&format!("{DIR}/{PICTURE}")) == drawn, "{PICTURE} is {again}");
+    }
+}
