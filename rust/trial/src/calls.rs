@@ -4,10 +4,17 @@
 
 use std::{
     ffi::CString,
-    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    num::NonZeroUsize,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
 };
 
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::{
+        memfd::{memfd_create, MFdFlags},
+        mman::{mmap, MapFlags, ProtFlags},
+    },
+};
 
 /// `MODULE_INIT_COMPRESSED_FILE` of `linux/module.h`.
 pub const COMPRESSED_FILE: u32 = 4;
@@ -60,10 +67,7 @@ pub fn delete_module(name: &Memory, flags: u32) -> Result<(), i32> {
 
 /// A file of its own, in memory, with these bytes.
 pub fn memory_file(bytes: &[u8]) -> Result<OwnedFd, Errno> {
-    // SAFETY: The name is a C string.
-    let fd = Errno::result(unsafe { libc::memfd_create(c"module".as_ptr(), libc::MFD_CLOEXEC) })?;
-    // SAFETY: A new file descriptor that nobody else knows.
-    let file = unsafe { OwnedFd::from_raw_fd(fd) };
+    let file = memfd_create(c"module", MFdFlags::MFD_CLOEXEC)?;
     let mut rest = bytes;
     while !rest.is_empty() {
         rest = &rest[nix::unistd::write(&file, rest)?..];
@@ -75,14 +79,11 @@ pub fn memory_file(bytes: &[u8]) -> Result<OwnedFd, Errno> {
 
 /// The first `len` bytes of a file of [`memory_file`], for good.
 pub fn map(file: &OwnedFd, len: usize) -> Result<&'static [u8], Errno> {
-    let (null, flags) = (std::ptr::null_mut(), libc::MAP_SHARED);
+    let size = NonZeroUsize::new(len).ok_or(Errno::EINVAL)?;
     // SAFETY: A new mapping changes nothing that exists.
-    let start = unsafe { libc::mmap(null, len, libc::PROT_READ, flags, file.as_raw_fd(), 0) };
-    if start == libc::MAP_FAILED {
-        return Err(Errno::last());
-    }
+    let start = unsafe { mmap(None, size, ProtFlags::PROT_READ, MapFlags::MAP_SHARED, file, 0) }?;
     // SAFETY: It is that long, is never unmapped, and nobody can write to the file.
-    Ok(unsafe { std::slice::from_raw_parts(start.cast(), len) })
+    Ok(unsafe { std::slice::from_raw_parts(start.as_ptr().cast(), len) })
 }
 
 /// The number of an open file, as a system call wants it.

@@ -139,11 +139,26 @@ impl Episode {
         }
     }
 
+    /// The forced ones come last.
     fn add_removals(&mut self, modules: &[usize], rng: &mut Rng) {
         for _ in 0..rng.u32(1..8) {
             let flags = if rng.bool() { NONBLOCK } else { NONBLOCK | FORCE };
             self.removals.push((modules[rng.usize(..modules.len())], flags));
         }
+        self.removals.sort_by_key(|(_, flags)| flags & FORCE);
+    }
+
+    /// How many loads and removals there are.
+    pub fn requests(&self) -> usize {
+        self.loads.len() + self.removals.len()
+    }
+
+    /// Which of them is the first removal that is forced. Those wait for all others: a live
+    /// module that is forced out before its load has returned is freed under the loader's feet,
+    /// with the option and without.
+    pub fn first_forced(&self) -> usize {
+        let unforced = self.removals.iter().filter(|(_, flags)| flags & FORCE == 0);
+        self.loads.len() + unforced.count()
     }
 }
 
@@ -159,5 +174,19 @@ mod tests {
         };
         assert_eq!(episodes(1), episodes(1));
         assert_ne!(episodes(1), episodes(2));
+    }
+
+    #[test]
+    fn forced_removals_come_last() {
+        let mut rng = Rng::with_seed(1);
+        let mut forced = 0;
+        for episode in (0..50).map(|_| Episode::random(&mut rng)) {
+            let (others, last) =
+                episode.removals.split_at(episode.first_forced() - episode.loads.len());
+            assert!(others.iter().all(|(_, flags)| flags & FORCE == 0));
+            assert!(last.iter().all(|(_, flags)| flags & FORCE != 0));
+            forced += last.len();
+        }
+        assert_ne!(forced, 0);
     }
 }

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    ops::Range,
     os::fd::{AsFd, OwnedFd},
     path::Path,
     thread::sleep,
@@ -142,12 +143,16 @@ impl Soak {
         let runs = gate::runs()?;
 
         let mut disturbers = disturbers(episode)?;
-        let mut loads = self.start(seed, episode)?;
+        let (forced, all) = (episode.first_forced(), episode.requests());
+        let mut loads = self.start(seed, episode, 0..forced)?;
         let mut removals = loads.split_off(episode.loads.len());
         let settled = send(episode, &mut loads, &mut removals)?;
         gate::open(true)?;
         request::all_ended(&mut loads, PATIENCE, "no load is running")?;
         request::all_ended(&mut removals, PATIENCE, "no removal is running")?;
+        let mut pulled = self.start(seed, episode, forced..all)?;
+        request::all_ended(&mut pulled, PATIENCE, "no load and no other removal is running")?;
+        removals.extend(pulled);
         disturbers.iter_mut().try_for_each(Request::kill)?;
         request::all_ended(&mut disturbers, PATIENCE, "hog or hotplug")?;
         if Path::new(ONLINE).exists() {
@@ -165,15 +170,19 @@ impl Soak {
         Ok(())
     }
 
-    /// Starts the loads and, after them, the removals, all at the same moment.
-    fn start(&mut self, seed: u64, episode: &Episode) -> Result<Vec<Request>> {
+    /// Starts these of the loads and, after them, the removals, all at the same moment.
+    fn start(&mut self, seed: u64, episode: &Episode, which: Range<usize>) -> Result<Vec<Request>> {
         let loads = episode.loads.iter().map(|load| load.module);
         let modules = loads.chain(episode.removals.iter().map(|(module, _)| *module));
         let ticket = |index| Ticket { episode: seed, index };
         let tickets: Vec<_> =
             (0..).map(ticket).zip(modules.map(|module| MODULES[module].0)).collect();
+        let tickets = &tickets[which];
+        if tickets.is_empty() {
+            return Ok(vec![]);
+        }
         let scene = &self.scene;
-        self.pool.start(&tickets, &|ticket, wait| request::errno(scene.serve(ticket, wait)))
+        self.pool.start(tickets, &|ticket, wait| request::errno(scene.serve(ticket, wait)))
     }
 
     /// Holds what happened to each name, and to all of them, against the contract.
