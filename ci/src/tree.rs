@@ -284,7 +284,7 @@ pub fn remove(project: &Project) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::*;
 
     #[test]
     fn the_version_is_read_from_the_makefile() {
@@ -292,5 +292,37 @@ mod tests {
         assert_eq!(version(makefile), Some((7, 3)));
         assert_eq!(version("VERSION = six\nPATCHLEVEL = 1\n"), None);
         assert_eq!(version("all:\n\ttrue\n"), None);
+    }
+
+    #[test]
+    fn what_would_be_lost_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::at(dir.path());
+        let run = |words: &str| git.capture(words.split(' ')).unwrap();
+        let mut told = vec![];
+        run("init -q -b series");
+        fs::write(git.dir.join("Makefile"), "all:\n").unwrap();
+        run("add -A");
+        run("commit -q -m base");
+        run(&format!("config series.tree {}", state(&git).unwrap()));
+        told.push(unsaved(&git).unwrap());
+
+        fs::write(git.dir.join("new.c"), "int a;\n").unwrap();
+        told.push(unsaved(&git).unwrap());
+        run("add -A");
+        told.push(unsaved(&git).unwrap());
+        run("stash -q");
+        told.push(unsaved(&git).unwrap());
+        run("checkout -q -b other stash@{0}");
+        run("stash drop -q");
+        run("checkout -q series");
+        told.push(unsaved(&git).unwrap());
+        run("branch -q -m other patches");
+        told.push(unsaved(&git).unwrap());
+
+        let files = Some("files that are in no commit");
+        let work = Some("work that is not in patches/");
+        let [stash, branches] = ["changes in git stash", "branches of yours"].map(Some);
+        assert_eq!(told, [None, files, work, stash, branches, None]);
     }
 }
