@@ -24,6 +24,7 @@ use self::kernels::Kernels;
 use self::plan::{Measurement, Plan};
 use self::results::Results;
 use self::target::Verdict;
+use crate::cover::{self, Table};
 use crate::demo::CPUS;
 use crate::deps::{self, Tools};
 use crate::project::Project;
@@ -33,6 +34,10 @@ use crate::vng;
 /// In the order that they are shown in: the base, of which only the code is measured,
 /// the series without its option, up to a patch, and all of it.
 const KERNELS: [&str; 4] = ["base", "off", "part", "on"];
+
+/// Where a full run leaves its numbers.
+const DIR: &str = "ci/bench";
+const NUMBERS: &str = "results.json";
 
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let plan = plan::plan();
@@ -94,9 +99,9 @@ fn about(plan: &Plan, kernels: &Kernels, quick: bool) -> BTreeMap<String, String
 }
 
 fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Result<()> {
-    let dir = project.root.join(if publish { "ci/bench" } else { "build/bench" });
+    let dir = project.root.join(if publish { DIR } else { "build/bench" });
     fs::create_dir_all(&dir)?;
-    results.write(&dir.join("results.json"))?;
+    results.write(&dir.join(NUMBERS))?;
     for plot in &plan.plots {
         fs::write(dir.join(&plot.file), plot::draw(plan, plot, results)?)?;
     }
@@ -106,6 +111,12 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
     let name = dir.strip_prefix(&project.root).unwrap_or(&dir);
     println!("numbers and charts are in {}/", name.display());
     Ok(())
+}
+
+/// What the cover letter shows of it.
+pub fn cover(root: &Path) -> Result<Option<Table>> {
+    let results = cover::read::<Results>(&root.join(DIR).join(NUMBERS))?;
+    Ok(results.map(|results| Table { name: "exact", rows: readme::plain(&results) }))
 }
 
 fn fill(path: &Path, plan: &Plan, results: &Results) -> Result<()> {

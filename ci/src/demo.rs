@@ -38,6 +38,9 @@ pub struct Scenario {
     pub name: String,
     arguments: Vec<String>,
     module: String,
+    /// Whether the cover letter shows it.
+    #[serde(default)]
+    pub cover: bool,
     #[serde(default)]
     pub target: Target,
 }

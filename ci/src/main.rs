@@ -12,6 +12,7 @@ mod chart;
 mod check;
 mod child;
 mod clean;
+mod cover;
 mod demo;
 mod deps;
 mod git;

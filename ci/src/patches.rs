@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
 
+use crate::cover;
 use crate::git::Git;
 use crate::project::Project;
 use crate::series::{self, Files};
@@ -14,6 +15,9 @@ use crate::tree;
 /// The verb.
 pub fn write(project: &Project) -> Result<()> {
     let git = committed(project)?;
+    if let Some(letter) = cover::outdated(project, &git)? {
+        series::set_letter(&git, &letter)?;
+    }
     let files = series::export(&git)?;
     let different = series::differences(project, &files)?;
     write_files(project, &files, &different)?;
@@ -24,6 +28,9 @@ pub fn write(project: &Project) -> Result<()> {
 /// Fails unless `patches/` and the copies are as `linux/` has them.
 pub fn check(project: &Project) -> Result<()> {
     let git = committed(project)?;
+    if cover::outdated(project, &git)?.is_some() {
+        bail!("the cover letter's numbers are not those of ci/bench/: run make patches");
+    }
     let files = series::export(&git)?;
     let different = series::differences(project, &files)?;
     if let Some(first) = different.first() {

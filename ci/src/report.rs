@@ -82,6 +82,20 @@ pub fn markdown(scenarios: &[Measured]) -> String {
     text
 }
 
+/// The rows of the cover letter's table.
+pub fn plain(scenarios: &[Measured]) -> Vec<[String; 3]> {
+    let rows = scenarios.iter().flat_map(|Measured { scenario, rounds }| {
+        let [before, after] = rounds.each_ref().map(|bursts| summary(bursts));
+        [
+            [scenario.clone(), String::new(), String::new()],
+            ["  wall time, ms".to_owned(), before.wall, after.wall],
+            ["  times that the init function ran".to_owned(), before.runs, after.runs],
+            ["  peak use of vmalloc, MiB".to_owned(), before.peak, after.peak],
+        ]
+    });
+    rows.collect()
+}
+
 /// The median of their wall times.
 pub fn wall_ms(bursts: &[Burst]) -> f64 {
     median(bursts.iter().map(|b| b.wall_ms).collect()).unwrap_or(f64::NAN)
@@ -167,6 +181,14 @@ mod tests {
         let row =
             "| x | 8000 ms → **500 ms** | 2 to 37 → **1** | 505.0 MiB → **0.0 MiB** | 399 EBUSY, 1 ENODEV |";
         assert_eq!(markdown(&[measured]).lines().last(), Some(row));
+    }
+
+    #[test]
+    fn the_table_of_the_cover_letter_has_a_row_for_each_number() {
+        let rounds = [vec![burst(9000.0, 2, 2048)], vec![burst(500.0, 1, 0)]];
+        let rows = plain(&[Measured { scenario: "x".to_owned(), rounds }]);
+        assert_eq!(rows[1], ["  wall time, ms", "9000", "500"]);
+        assert_eq!(rows[3], ["  peak use of vmalloc, MiB", "2.0", "0.0"]);
     }
 
     #[test]

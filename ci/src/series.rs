@@ -111,10 +111,24 @@ pub fn apply_without_files(step: &mut Step, git: &Git, base: &str, dir: &Path) -
 /// The cover letter becomes the description of the branch.
 pub fn describe(git: &Git, dir: &Path, patches: &[PathBuf]) -> Result<()> {
     if let Some(text) = description(&dir.join(COVER), patches)? {
-        let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
-        git.capture(["config", &format!("branch.{branch}.description"), &text])?;
+        set_letter(git, &text)?;
     }
     Ok(())
+}
+
+/// Where git keeps the cover letter.
+fn letter_key(git: &Git) -> Result<String> {
+    let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
+    Ok(format!("branch.{branch}.description"))
+}
+
+/// The cover letter, from the description of the branch; empty if there is none.
+pub fn letter(git: &Git) -> Result<String> {
+    git.capture(["config", "--default", "", "--get", &letter_key(git)?])
+}
+
+pub fn set_letter(git: &Git, text: &str) -> Result<()> {
+    git.capture(["config", &letter_key(git)?, text]).map(drop)
 }
 
 /// Subject and body of the cover letter, up to the shortlog that git generates.

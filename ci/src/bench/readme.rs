@@ -6,7 +6,7 @@ use anyhow::{bail, Result};
 use super::plan::Plan;
 use super::results::Results;
 use super::target::{self, number};
-use super::KERNELS;
+use super::{objects, KERNELS};
 use crate::readme;
 use crate::ui;
 
@@ -66,29 +66,42 @@ fn bursts(keys: &[String], results: &Results) -> String {
     table.to_string()
 }
 
+/// What is exact: a name, a key, a field.
+const COUNTED: [(&str, &str, &str); 10] = [
+    ("init_module, 5 KiB: instructions", "one load, counted", "init"),
+    ("finit_module, 5 KiB", "one load, counted", "finit"),
+    ("unload, 5 KiB", "one load, counted", "unload"),
+    ("init_module of a live module, 5 KiB", "one load, counted", "live_init"),
+    ("init_module, 16 MiB", LARGE, "init"),
+    ("init_module of a live module, 16 MiB", LARGE, "live_init"),
+    ("finit_module of a live module, 16 MiB", LARGE, "live_finit"),
+    ("kernel/module/*.o: bytes of text", objects::KEY, "text"),
+    ("kernel/module/*.o: bytes of data", objects::KEY, "data"),
+    ("one pending load: bytes", objects::KEY, "entry"),
+];
+const LARGE: &str = "one load of 16 MiB, counted";
+
 fn counted(results: &Results) -> String {
-    let one = "one load, counted";
-    let large = "one load of 16 MiB, counted";
-    let rows: [(&str, &str, &str); 10] = [
-        ("init_module, 5 KiB: instructions", one, "init"),
-        ("finit_module, 5 KiB", one, "finit"),
-        ("unload, 5 KiB", one, "unload"),
-        ("init_module of a live module, 5 KiB", one, "live_init"),
-        ("init_module, 16 MiB", large, "init"),
-        ("init_module of a live module, 16 MiB", large, "live_init"),
-        ("finit_module of a live module, 16 MiB", large, "live_finit"),
-        ("kernel/module/*.o: bytes of text", super::objects::KEY, "text"),
-        ("kernel/module/*.o: bytes of data", super::objects::KEY, "data"),
-        ("one pending load: bytes", super::objects::KEY, "entry"),
-    ];
     let names: Vec<&str> = kernels(results).collect();
     let mut table = ui::table(["exact"].into_iter().chain(names.iter().copied()));
-    for (what, key, field) in rows {
-        let cell = |kernel: &&str| results.number(&((*kernel).into(), key.into(), field.into()));
-        let cells = names.iter().map(|kernel| cell(kernel).map_or(String::new(), number));
+    for (what, key, field) in COUNTED {
+        let cells = names.iter().map(|kernel| one(results, kernel, key, field));
         table.add_row([what.to_owned()].into_iter().chain(cells));
     }
     table.to_string()
+}
+
+/// The rows of the cover letter's table.
+pub fn plain(results: &Results) -> Vec<[String; 3]> {
+    let row = |(what, key, field): (&str, &str, &str)| {
+        [what.to_owned(), one(results, "off", key, field), one(results, "on", key, field)]
+    };
+    COUNTED.into_iter().map(row).collect()
+}
+
+/// A number; empty if there is none.
+fn one(results: &Results, kernel: &str, key: &str, field: &str) -> String {
+    results.number(&(kernel.into(), key.into(), field.into())).map_or(String::new(), number)
 }
 
 fn plots(plan: &Plan, results: &Results) -> String {

@@ -6,14 +6,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::plan::Number;
 use crate::report::median;
 
 /// Kernel, key, one JSON object for each round: as the program printed it.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Deserialize, Default)]
 pub struct Results {
     /// Where and how this was measured.
     pub about: BTreeMap<String, String>,

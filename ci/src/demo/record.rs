@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{picture, Rounds, Scenario, CPUS};
+use super::{picture, scenarios, Rounds, Scenario, CPUS};
+use crate::cover::Table;
 use crate::readme;
 use crate::report;
 use crate::vng;
@@ -44,6 +45,16 @@ pub fn save(root: &Path, scenarios: &[Scenario], all: Vec<Rounds>) -> Result<()>
     fs::write(&readme, fill(&text, &record)?)?;
     println!("{DIR}/{NUMBERS}, {DIR}/{PICTURE} and the table of README.md are of this run");
     Ok(())
+}
+
+/// What the cover letter shows of it.
+pub fn cover(root: &Path) -> Result<Option<Table>> {
+    let Some(mut record) = crate::cover::read::<Record>(&root.join(DIR).join(NUMBERS))? else {
+        return Ok(None);
+    };
+    let shown: Vec<Scenario> = scenarios().into_iter().filter(|scenario| scenario.cover).collect();
+    record.scenarios.retain(|measured| shown.iter().any(|scenario| scenario.name == measured.scenario));
+    Ok(Some(Table { name: "requests at the same moment", rows: report::plain(&record.scenarios) }))
 }
 
 fn about(rounds: usize) -> String {

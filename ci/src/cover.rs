@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Numbers in the cover letter: its tables are made of what `boot` and `bench` have
+//! measured, by `make patches`, never by hand. A table is a paragraph; its first line says
+//! which one it is.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+
+use crate::bench;
+use crate::demo::record;
+use crate::git::Git;
+use crate::project::Project;
+use crate::series;
+
+/// Of the columns, the first of which is as wide as a mail allows.
+const WIDTHS: [usize; 3] = [50, 11, 11];
+
+/// Rows: what was measured, without the option, with it.
+pub struct Table {
+    pub name: &'static str,
+    pub rows: Vec<[String; 3]>,
+}
+
+/// The letter in the branch's description with the numbers of today; `None`: it has them.
+pub fn outdated(project: &Project, git: &Git) -> Result<Option<String>> {
+    let letter = series::letter(git)?;
+    let tables = [record::cover(&project.root)?, bench::cover(&project.root)?];
+    let filled = tables.iter().flatten().try_fold(letter.clone(), |text, table| fill(&text, table))?;
+    Ok((filled != letter).then_some(filled))
+}
+
+/// Numbers that a verb has left; nothing if it has never run to its end.
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let name = path.display();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    serde_json::from_str(&text).map(Some).with_context(|| format!("{name} has other numbers: measure again"))
+}
+
+fn fill(text: &str, table: &Table) -> Result<String> {
+    let is_table = |paragraph: &&str| paragraph.trim_start().starts_with(table.name);
+    let old = text.split("\n\n").find(is_table);
+    let old = old.with_context(|| format!("the cover letter has no table \"{}\"", table.name))?;
+    Ok(text.replacen(old, &plain(table), 1))
+}
+
+/// As it is in a mail.
+fn plain(table: &Table) -> String {
+    let header = [table.name, "option n", "option y"].map(str::to_owned);
+    let line = |[name, off, on]: &[String; 3]| {
+        let [first, second, third] = WIDTHS;
+        format!("  {name:first$}{off:>second$}{on:>third$}").trim_end().to_owned()
+    };
+    let lines: Vec<_> = std::iter::once(&header).chain(&table.rows).map(line).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_takes_the_place_of_the_old_one() {
+        let rows = vec![["a".to_owned(), "10".to_owned(), "1".to_owned()]];
+        let table = Table { name: "some", rows };
+        let text = "module: x\n\nNot some table:\n\n  some   option n\n  a   2\n  b   3\n\nEnd.\n";
+        let filled = fill(text, &table).unwrap();
+        let lines: Vec<&str> = filled.lines().collect();
+        assert_eq!(lines[..4], ["module: x", "", "Not some table:", ""]);
+        assert!(lines[4].starts_with("  some  ") && lines[4].ends_with("option n   option y"), "{filled}");
+        assert!(lines[5].starts_with("  a  ") && lines[5].ends_with("         10          1"), "{filled}");
+        assert_eq!(lines[6..], ["", "End."]);
+        assert_eq!(fill(&filled, &table).unwrap(), filled);
+        assert!(fill("module: x\n", &table).is_err());
+    }
+
+    #[test]
+    fn a_line_fits_into_a_mail() {
+        assert!(WIDTHS.iter().sum::<usize>() + 2 <= 75);
+    }
+}
