@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use nix::unistd::gettid;
+use serde::Serialize;
 
 use crate::{
     caller::{self, Costs, Outcome},
@@ -23,6 +24,15 @@ const POLL: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Where test_module_gate says whether inits may go on.
 const GATE: &str = "/sys/module/test_module_gate/parameters/open_init";
+
+/// What it cost.
+#[derive(Serialize)]
+struct Report {
+    #[serde(flatten)]
+    costs: Costs,
+    /// How often the other module woke the one that it woke most often.
+    woken_by_other: u64,
+}
 
 /// A load that needs the base, and who asks for it.
 struct User {
@@ -41,9 +51,20 @@ impl User {
     }
 
     fn sleeps(&self) -> bool {
-        let path = format!("/proc/self/task/{}/stat", self.thread.load(Ordering::Acquire));
-        let stat = fs::read_to_string(path).unwrap_or_default();
+        let stat = self.read_proc("stat").unwrap_or_default();
         stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('S'))
+    }
+
+    /// How often it has gone to sleep so far.
+    fn switches(&self) -> Result<u64> {
+        let status = self.read_proc("status")?;
+        let field = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        Ok(field.context("no voluntary_ctxt_switches in /proc")?.trim().parse()?)
+    }
+
+    fn read_proc(&self, file: &str) -> Result<String> {
+        let thread = self.thread.load(Ordering::Acquire);
+        Ok(fs::read_to_string(format!("/proc/self/task/{thread}/{file}"))?)
     }
 }
 
@@ -52,7 +73,7 @@ pub fn run(base: &Path, users: &[PathBuf], other: &Path, rounds: u32) -> Result<
     let (base, other) = (Module::read(base)?, Module::read(other)?);
     let users: Vec<User> = users.iter().map(|path| User::read(path)).collect::<Result<_>>()?;
     open("N")?;
-    let costs = thread::scope(|scope| {
+    let report = thread::scope(|scope| {
         let owner = scope.spawn(|| base.init());
         let callers: Result<Vec<_>> = wait_until(|| base.state() == "coming")
             .map(|()| users.iter().map(|user| scope.spawn(|| user.load())).collect());
@@ -60,25 +81,30 @@ pub fn run(base: &Path, users: &[PathBuf], other: &Path, rounds: u32) -> Result<
         let disturbed = callers.is_ok().then(|| disturb(&users, &other, rounds));
         // Whatever went wrong, nobody stays behind the gate.
         open("Y")?;
+        let woken_by_other = disturbed.transpose()?.unwrap_or_default();
         let mut costs = Costs::default();
         for caller in callers? {
             costs.add(caller.join().expect("no caller panics"))?;
         }
         owner.join().expect("no owner panics").context("the base")?;
-        disturbed.transpose()?;
-        anyhow::Ok(Costs { wall_ms: released.elapsed().as_secs_f64() * 1e3, ..costs })
+        let costs = Costs { wall_ms: released.elapsed().as_secs_f64() * 1e3, ..costs };
+        anyhow::Ok(Report { costs, woken_by_other })
     })?;
     module::unload(users.iter().map(|user| &user.module).chain([&base]).collect())?;
-    Ok(serde_json::to_string(&costs)?)
+    Ok(serde_json::to_string(&report)?)
 }
 
-fn disturb(users: &[User], other: &Module, rounds: u32) -> Result<()> {
+/// How often the user that woke up most often did while `other` came and went.
+fn disturb(users: &[User], other: &Module, rounds: u32) -> Result<u64> {
     wait_until(|| users.iter().all(User::sleeps))?;
+    let switches = || users.iter().map(User::switches).collect::<Result<Vec<_>>>();
+    let before = switches()?;
     for _ in 0..rounds {
         other.init().context("the other module")?;
         other.delete().context("the other module")?;
     }
-    Ok(())
+    let wakes = switches()?.into_iter().zip(before).map(|(after, before)| after - before);
+    Ok(wakes.max().unwrap_or_default())
 }
 
 fn open(answer: &str) -> Result<()> {
