@@ -116,6 +116,7 @@ extern "C" {
     #![expect(missing_docs, reason = "documented at their definitions")]
     #![expect(improper_ctypes, reason = "both sides are Rust")]
     pub fn mod_pending_init() -> c_int;
+    pub fn mod_pending_any() -> bool;
     pub fn mod_pending_claim(
         name: *const c_char,
         confirmed: bool,

@@ -92,6 +92,11 @@ impl<T: ListItem<ID>, const ID: u64> List<T, ID> {
         Self { entries: Vec::new() }
     }
 
+    /// Says whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Adds an entry.
     pub fn push_back(&mut self, entry: ListArc<T, ID>) {
         self.entries.push(entry);

@@ -14,8 +14,8 @@ use kernel::{
 };
 
 use crate::pending::{
-    mod_pending_claim, mod_pending_confirm, mod_pending_finish, mod_pending_init, mod_pending_show,
-    mod_pending_wait, mod_pending_wait_for,
+    mod_pending_any, mod_pending_claim, mod_pending_confirm, mod_pending_finish, mod_pending_init,
+    mod_pending_show, mod_pending_wait, mod_pending_wait_for,
 };
 
 use errno::{ENOEXEC, ENOMEM};
@@ -63,6 +63,11 @@ pub fn explore(test: impl Fn() + Send + Sync + 'static) {
         assert_eq!(unsafe { mod_pending_init() }, 0);
         test();
     });
+}
+
+/// Says whether a load is pending.
+pub fn is_any_pending() -> bool {
+    mod_pending_any()
 }
 
 /// Claims the name of an image that is checked.

@@ -15,9 +15,10 @@
 //! to bear another name, the name is passed on to one of the duplicates, which has its turn.
 //!
 //! An owner is pending before its module reaches the module list, and until the module is live or
-//! off that list. It finishes before a live module can be removed. So a look into the list of
-//! pending loads first and into the module list second, under the lock of the former, cannot miss a
-//! load, and no request that comes after a removal finds the load of the removed module.
+//! off that list. It finishes before a live module can be removed, unless by force. So a look into
+//! the list of pending loads first and into the module list second, under the lock of the former,
+//! cannot miss a load, and no request that comes after a removal finds the load of the removed
+//! module. One that comes once the module is live, and its owner has not finished, fails at once.
 //!
 //! C header: [`kernel/module/internal.h`](srctree/kernel/module/internal.h)
 
@@ -361,6 +362,14 @@ pub unsafe extern "C" fn mod_pending_init() -> c_int {
     // SAFETY: By the requirements of this function, this is the only call, and the first use.
     unsafe { PENDING.init() };
     0
+}
+
+/// Says whether a load is pending, of whatever name.
+///
+/// Context: process context. Takes and releases the lock of the list of pending loads.
+#[export]
+pub extern "C" fn mod_pending_any() -> bool {
+    !PENDING.lock().is_empty()
 }
 
 /// Claims a module's name.

@@ -14,7 +14,8 @@ use kernel::{
 use pending::loader::{
     claim,
     errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS},
-    explore, join, load, load_image, own, own_provisionally, shown, unload, wait_for, Claim,
+    explore, is_any_pending, join, load, load_image, own, own_provisionally, shown, unload,
+    wait_for, Claim,
 };
 
 const NAME: &CStr = c"module";
@@ -42,6 +43,20 @@ fn a_free_name_is_owned_until_the_owner_finishes() {
         owner.finish(0);
         assert_eq!(memory::in_use(), 0);
         own(NAME).finish(0);
+    });
+}
+
+#[test]
+fn a_load_is_pending_until_the_last_owner_finishes() {
+    explore(|| {
+        assert!(!is_any_pending());
+        let first = own(NAME);
+        assert!(is_any_pending());
+        let second = own(c"another");
+        first.finish(0);
+        assert!(is_any_pending());
+        second.finish(ENODEV);
+        assert!(!is_any_pending());
     });
 }
 
