@@ -112,6 +112,9 @@ fn plots(plan: &Plan, results: &Results) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::super::plan::plan;
     use super::*;
 
@@ -121,8 +124,23 @@ mod tests {
         results.add("on", "one load, counted", serde_json::json!({ "init": [1, 3, 2] }));
         let text = "<!-- bench:counted -->\nold\n<!-- /bench -->\n";
         let filled = fill(text, &plan(), &results).unwrap();
-        assert!(filled.contains("5 KiB: instructions") && filled.contains("| 2 "), "{filled}");
+        assert!(filled.contains("5 KiB: instructions") && filled.contains("| 1 "), "{filled}");
         assert!(!filled.contains("old"));
         assert!(fill("<!-- bench:x -->\n<!-- /bench -->", &plan(), &results).is_err());
+    }
+
+    /// README.md and the charts are as `make bench` made them of the numbers.
+    #[test]
+    fn the_readme_says_what_was_measured() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+        let again = "not of ci/bench/results.json: run make bench";
+        let (plan, results) = (plan(), serde_json::from_str(&read("ci/bench/results.json")).unwrap());
+        let readme = read("README.md");
+        assert!(fill(&readme, &plan, &results).unwrap() == readme, "README.md is {again}");
+        for plot in &plan.plots {
+            let drawn = super::super::plot::draw(&plan, plot, &results).unwrap();
+            assert!(read(&format!("ci/bench/{}", plot.file)) == drawn, "{} is {again}", plot.file);
+        }
     }
 }
