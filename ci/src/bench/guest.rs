@@ -130,7 +130,8 @@ mod tests {
         });
         let list: Vec<&Measurement> = list.iter().collect();
         let script = script(&plan(), &list).replace(PREPARE, "").replace(OUT, &dir.path().to_string_lossy());
-        let script = script.replace("/dev/kmsg", "/dev/null").replace("limit=60", "limit=0.2");
+        let script = script.replace("/dev/kmsg", "/dev/null");
+        let script = script.replace(&format!("limit={}", plan().limit_s), "limit=0.2");
         assert!(crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap());
         assert!(read(dir.path(), 0).unwrap().is_none());
         assert!(read(dir.path(), 1).unwrap().is_none());
