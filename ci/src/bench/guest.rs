@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Deserializer, Value};
 
 use super::plan::{Measurement, Plan};
 use super::results::Results;
@@ -42,16 +42,17 @@ xz --check=crc32 $installed/*.ko && depmod || exit
 pidof systemd-udevd > /dev/null || /lib/systemd/systemd-udevd --daemon
 ";
 
-/// `measure NUMBER ROW KEY COMMAND...`: a command that is given up ends its row.
+/// `measure NUMBER ROW TIMES KEY COMMAND...`: a command that is given up ends its row.
 const FUNCTION: &str = "\
 read began rest < /proc/uptime
 measure() {
-	number=$1 row=$2 key=$3; shift 3
+	number=$1 row=$2 times=$3 key=$4; shift 4
 	[ \"$row\" != \"$slow\" ] || { echo 124 > $out/$number.code; return; }
 	read now rest < /proc/uptime
 	left=$(((${now%.*} - ${began%.*}) * (all - number) / (number + 1) / 60))
 	echo \"ci: progress: $number of $all, $left minutes left, $key\" > /dev/kmsg
-	code=0; timeout $limit \"$@\" > $out/$number.json || code=$?
+	code=0
+	for time in $(seq $times); do timeout $limit \"$@\" || { code=$?; break; }; done > $out/$number.json
 	echo $code > $out/$number.code
 	case $code in 0) ;; 124) slow=$row ;; *) echo \"$key failed\"; exit 1 ;; esac
 }
@@ -81,7 +82,7 @@ pub fn run(
         vng::run_clean(project, tools, step, &guest)?;
         for (number, measurement) in list.iter().enumerate() {
             match read(&guest.out, number)? {
-                Some(object) => results.add(label, &measurement.key, object),
+                Some(objects) => objects.into_iter().for_each(|o| results.add(label, &measurement.key, o)),
                 None => results.gave_up(label, &measurement.key),
             }
         }
@@ -95,22 +96,23 @@ fn script(plan: &Plan, list: &[&Measurement]) -> String {
         script += COLDPLUG;
     }
     script += FUNCTION;
-    for (number, Measurement { key, row, command, .. }) in list.iter().enumerate() {
+    for (number, Measurement { key, row, command, times, .. }) in list.iter().enumerate() {
         // The programs of the project, each with the option that makes it print JSON.
         let command = command.replacen("burst ", "burst --json ", 1);
-        script += &format!("measure {number} {row} '{key}' {command}\n");
+        script += &format!("measure {number} {row} {times} '{key}' {command}\n");
     }
     script
 }
 
-/// The object that a command printed; nothing if it was given up.
-fn read(out: &Path, number: usize) -> Result<Option<Value>> {
+/// The objects that a command printed, one each time; nothing if it was given up.
+fn read(out: &Path, number: usize) -> Result<Option<Vec<Value>>> {
     let code = fs::read_to_string(out.join(format!("{number}.code"))).context("a command left no result")?;
     if code.trim() == GAVE_UP {
         return Ok(None);
     }
     let text = fs::read_to_string(out.join(format!("{number}.json")))?;
-    serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+    let objects: serde_json::Result<Vec<Value>> = Deserializer::from_str(&text).into_iter().collect();
+    Ok(Some(objects.with_context(|| format!("not JSON: {text}"))?))
 }
 
 #[cfg(test)]
@@ -120,12 +122,13 @@ mod tests {
 
     /// Runs the function of the script with a `burst` that does what its last argument says.
     #[test]
-    fn what_takes_too_long_ends_its_row() {
+    fn what_takes_too_long_ends_its_row_and_the_rest_is_done_each_time() {
         let dir = tempfile::tempdir().unwrap();
         let list = ["sleep 5", "true", "echo 1"].map(|command| Measurement {
             key: command.to_owned(),
             row: usize::from(command == "echo 1"),
             command: command.to_owned(),
+            times: 2,
             exact: false,
         });
         let list: Vec<&Measurement> = list.iter().collect();
@@ -135,14 +138,15 @@ mod tests {
         assert!(crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap());
         assert!(read(dir.path(), 0).unwrap().is_none());
         assert!(read(dir.path(), 1).unwrap().is_none());
-        assert_eq!(read(dir.path(), 2).unwrap(), Some(Value::from(1)));
+        assert_eq!(read(dir.path(), 2).unwrap(), Some(vec![Value::from(1); 2]));
     }
 
     #[test]
     fn a_command_that_fails_ends_all() {
         let dir = tempfile::tempdir().unwrap();
         let succeeds = |command: &str| {
-            let measurement = Measurement { key: "x".into(), row: 0, command: command.into(), exact: false };
+            let measurement =
+                Measurement { key: "x".into(), row: 0, command: command.into(), times: 1, exact: false };
             let script = script(&plan(), &[&measurement]).replace(PREPARE, "");
             let script = script.replace(OUT, &dir.path().to_string_lossy()).replace("/dev/kmsg", "/dev/null");
             crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap()

@@ -79,6 +79,12 @@ struct Single {
     exact: bool,
     key: String,
     command: String,
+    #[serde(default = "once")]
+    times: u32,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// Kernel, key, field.
@@ -110,6 +116,8 @@ pub struct Measurement {
     /// Those of one row grow; after one that took too long, the rest is left out.
     pub row: usize,
     pub command: String,
+    /// How often in each round.
+    pub times: u32,
     pub exact: bool,
 }
 
@@ -122,9 +130,9 @@ impl Plan {
     pub fn measurements(&self, quick: bool) -> (Vec<Measurement>, Vec<String>) {
         let (mut list, mut left_out) = (vec![], vec![]);
         for single in &self.single {
-            let Single { exact, key, command } = single;
+            let Single { exact, key, command, times } = single;
             let (key, command) = (key.clone(), command.clone());
-            list.push(Measurement { key, row: list.len(), command, exact: *exact });
+            list.push(Measurement { key, row: list.len(), command, times: *times, exact: *exact });
         }
         for grid in &self.grid {
             for (module, way, outcome) in grid.rows(quick) {
@@ -156,6 +164,7 @@ impl Plan {
                 "burst --requests={requests} {} {} {}",
                 self.way[way], self.outcome[outcome], self.module[module].file
             ),
+            times: 1,
             exact: grid.exact,
         }
     }
