@@ -7,11 +7,10 @@ pub use crate::{
     error::{code::*, Error, Result},
     memory::GFP_KERNEL,
     str::CStrExt as _,
-    transmute::Zeroable,
     try_pin_init,
 };
 pub use core::{ffi::CStr, pin::Pin};
-pub use kernel_macros::{export, Zeroable};
+pub use kernel_macros::export;
 pub use pinned_init::{pin_data, PinInit};
 
 /// An initializer that can fail with an [`Error`].

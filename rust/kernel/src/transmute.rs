@@ -11,16 +11,3 @@ pub unsafe trait FromBytes {}
 
 // SAFETY: It is a byte.
 unsafe impl FromBytes for u8 {}
-
-/// Bytes of zero are a value of it.
-///
-/// # Safety
-///
-/// They must be.
-pub unsafe trait Zeroable: Sized {
-    /// That value.
-    fn zeroed() -> Self {
-        // SAFETY: By the requirements of this trait.
-        unsafe { std::mem::zeroed() }
-    }
-}

@@ -4,7 +4,7 @@
 
 use proc_macro::TokenStream;
 use quote::quote;
-use syn::{parse_macro_input, DeriveInput, ItemFn};
+use syn::{parse_macro_input, ItemFn};
 
 /// Gives a function its C name, after a check against its declaration in `kernel::bindings`.
 #[proc_macro_attribute]
@@ -17,17 +17,6 @@ pub fn export(_attribute: TokenStream, item: TokenStream) -> TokenStream {
 
         #[no_mangle]
         #function
-    }
-    .into()
-}
-
-/// Implements `Zeroable` for a type whose fields are.
-#[proc_macro_derive(Zeroable)]
-pub fn zeroable(item: TokenStream) -> TokenStream {
-    let name = parse_macro_input!(item as DeriveInput).ident;
-    quote! {
-        // SAFETY: It is derived for integers only.
-        unsafe impl ::kernel::prelude::Zeroable for #name {}
     }
     .into()
 }
