@@ -33,6 +33,9 @@ use kernel::{
 /// What an ELF file begins with.
 const MAGIC: &[u8] = b"\x7fELF";
 
+/// The section that holds `struct module`.
+const THIS_MODULE: &CStr = c".gnu.linkonce.this_module";
+
 /// How many section headers are read at a time, which takes up to half a KiB of the stack.
 const BATCH: usize = 8;
 
@@ -47,16 +50,11 @@ struct Header(elf_hdr);
 unsafe impl FromBytes for Header {}
 
 #[repr(transparent)]
+#[derive(Clone, Copy)]
 struct Section(elf_shdr);
 
 // SAFETY: It has integers only.
 unsafe impl FromBytes for Section {}
-
-impl Section {
-    fn holds_module(&self) -> bool {
-        self.0.sh_size as usize == size_of::<bindings::module>()
-    }
-}
 
 /// A field that is as wide as an address is.
 fn wide(field: impl Into<u64>) -> u64 {
@@ -67,13 +65,14 @@ fn wide(field: impl Into<u64>) -> u64 {
 ///
 /// # Invariants
 ///
-/// Its `file` is null, or an open file that stays open for `'a`.
+/// Its `file` is null, or a file that stays open for reading for `'a`.
 struct Image<'a>(&'a bindings::mod_image);
 
-/// Where an image has its section headers.
+/// Where an image has its section headers, and their names.
 struct Sections {
     table: u64,
     count: usize,
+    names: u64,
 }
 
 impl Sections {
@@ -91,7 +90,8 @@ impl Image<'_> {
         // SAFETY: By the type invariant, the image can be read. The room is valid for writes of its
         // size.
         to_result(unsafe { bindings::mod_image_read(self.0, pos, room.as_mut_ptr().cast(), len) })?;
-        // SAFETY: All of the room has been written to, and any bytes are values of its type.
+        // SAFETY: Without an error, all of the room has been written to. Any bytes are values of its
+        // type.
         Ok(unsafe { slice::from_raw_parts(room.as_ptr().cast(), room.len()) })
     }
 
@@ -105,14 +105,32 @@ impl Image<'_> {
             return Err(ENOEXEC);
         }
 
-        Ok(Sections {
+        let mut sections = Sections {
             table: wide(header.e_shoff),
             count,
-        })
+            names: 0,
+        };
+        let names = sections.position(header.e_shstrndx.into())?;
+        let Section(names) = self.read(names, &mut [MaybeUninit::uninit()])?[0];
+        sections.names = wide(names.sh_offset);
+        Ok(sections)
     }
 
-    /// Finds `struct module`: the last section of its size, for it is linked last. What that is
-    /// called is left to the checks of the whole image.
+    /// Says whether a section holds `struct module`. Few are of that size: other names are not
+    /// read.
+    fn holds_module(&self, section: &elf_shdr, names: u64) -> Result<bool> {
+        if section.sh_size as usize != size_of::<bindings::module>() {
+            return Ok(false);
+        }
+
+        let mut room = [const { MaybeUninit::uninit() }; THIS_MODULE.to_bytes_with_nul().len()];
+        let pos = names.checked_add(section.sh_name.into()).ok_or(ENOEXEC)?;
+        let name: &[u8] = self.read(pos, &mut room)?;
+        Ok(name == THIS_MODULE.to_bytes_with_nul())
+    }
+
+    /// Finds `struct module`. That it is the only one is left to the checks of the whole image, and
+    /// it is searched from the end, as it is linked late.
     ///
     /// # Errors
     ///
@@ -127,8 +145,10 @@ impl Image<'_> {
             let first = end.saturating_sub(BATCH);
             let batch: &[Section] =
                 self.read(sections.position(first)?, &mut room[..end - first])?;
-            if let Some(Section(found)) = batch.iter().rfind(|section| section.holds_module()) {
-                return Ok(wide(found.sh_offset));
+            for Section(section) in batch.iter().rev() {
+                if self.holds_module(section, sections.names)? {
+                    return Ok(wide(section.sh_offset));
+                }
             }
             end = first;
         }
@@ -141,7 +161,7 @@ impl Image<'_> {
 /// Returns 0 and stores the position, or an error: what the image is loaded for then is up to the
 /// checks of the whole of it.
 ///
-/// Context: process context. May sleep. Reads up to 33 KiB of the image, in pieces of up to half a
+/// Context: process context. May sleep. Reads up to 46 KiB of the image, in pieces of up to half a
 /// KiB.
 ///
 /// # Safety
