@@ -139,8 +139,8 @@ impl<'a> Job<'a> {
         })
     }
 
-    /// Makes the folder: from that of the architecture's first kernel, if there is one, kbuild then
-    /// compiles what depends on the options that differ, a fifth of what it does from nothing.
+    /// Makes the folder, as a copy of that of the architecture's first kernel if there is one: what
+    /// depends on the options that differ is compiled then, some hundred files.
     fn begin(&self) -> Result<()> {
         self.project.need_space(&self.project.root, 1, "a kernel build")?;
         let first = self.tree.build.join(format!("{}-{}", self.arch.name, self.arch.kernels[0]));
