@@ -104,7 +104,8 @@ impl<'a> Job<'a> {
 
     fn build(&self) -> Result<()> {
         if !self.obj.exists() {
-            self.begin()?;
+            self.project.need_space(&self.project.root, 1, "a kernel build")?;
+            fs::create_dir_all(&self.obj).context("cannot make the build folder")?;
         }
         self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;
         // The configuration names the compilers, too.
@@ -136,24 +137,6 @@ impl<'a> Job<'a> {
                 true => initramfs::make(step, &self.tree.dir, self.arch, &self.obj, &self.stage, &headers),
                 false => Ok(()),
             }
-        })
-    }
-
-    /// Makes the folder, as a copy of that of the architecture's first kernel if there is one: what
-    /// depends on the options that differ is compiled then, some hundred files.
-    fn begin(&self) -> Result<()> {
-        self.project.need_space(&self.project.root, 1, "a kernel build")?;
-        let first = self.tree.build.join(format!("{}-{}", self.arch.name, self.arch.kernels[0]));
-        if !first.join("no-warnings").exists() {
-            return fs::create_dir_all(&self.obj).context("cannot make the build folder");
-        }
-        self.project.ui.step(&format!("copy {}", self.name), |step| {
-            let copy = self.obj.with_extension("copy");
-            let mut cp = child::command("cp");
-            step.run(
-                cp.args(["--archive", "--reflink=auto", "--no-target-directory"]).arg(first).arg(&copy),
-            )?;
-            fs::rename(copy, &self.obj).context("cannot name the build folder")
         })
     }
 
