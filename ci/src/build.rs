@@ -30,8 +30,6 @@ pub struct Kernel {
     /// The variant.
     pub name: String,
     pub image: PathBuf,
-    /// Where it was built.
-    pub obj: PathBuf,
     /// Modules and programs for the guest.
     pub stage: PathBuf,
     pub took: Duration,
@@ -57,9 +55,8 @@ pub fn ensure(
         let job = Job::new(project, tools, tree, arch, variant)?;
         job.build()?;
         let image = job.obj.join(&arch.image.1);
-        let Job { obj, stage, .. } = job;
-        let (arch, name) = (arch.clone(), variant.clone());
-        kernels.insert(name.clone(), Kernel { arch, name, image, obj, stage, took: start.elapsed() });
+        let (arch, name, stage) = (arch.clone(), variant.clone(), job.stage);
+        kernels.insert(name.clone(), Kernel { arch, name, image, stage, took: start.elapsed() });
     }
     Ok(kernels)
 }

@@ -74,8 +74,18 @@ pub struct Tools {
 
 /// Makes sure that everything is installed; quick and silent when it is.
 pub fn ensure(project: &Project) -> Result<Tools> {
+    packages(project)?;
+    tools(project)
+}
+
+/// Makes sure of what is Debian's.
+pub fn packages(project: &Project) -> Result<()> {
+    debian(project, &deps(), None)
+}
+
+/// Makes sure of what is not Debian's, which takes some of the packages.
+pub fn tools(project: &Project) -> Result<Tools> {
     let deps = deps();
-    debian(project, &deps, None)?;
     let bindgen_dir = cargo_install(project, "bindgen", "bindgen-cli", &deps.bindgen)?;
     let venv = project.cache.join(format!("virtme-ng-{}", deps.virtme_ng));
     // Written last: a venv without it was interrupted.

@@ -51,6 +51,15 @@ impl Git {
         child::succeeds(&mut self.cmd(args))
     }
 
+    pub fn head(&self) -> Result<String> {
+        self.capture(["rev-parse", "HEAD"])
+    }
+
+    /// The branch that is checked out; an error if there is none.
+    pub fn branch(&self) -> Result<String> {
+        self.capture(["symbolic-ref", "--short", "HEAD"])
+    }
+
     /// The commit that the series is on, by its id.
     pub fn base(&self) -> Result<String> {
         self.capture(["rev-parse", "--verify", &format!("{BASE}^{{commit}}")])

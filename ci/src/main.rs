@@ -41,9 +41,11 @@ mod ui;
 mod vng;
 
 use std::ffi::OsString;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::LazyLock;
+use std::thread;
 
 use anyhow::{bail, Result};
 use clap::builder::{FalseyValueParser, PossibleValuesParser};
@@ -51,8 +53,10 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use child::Interrupted;
+use deps::Tools;
 use matrix::Selection;
 use project::Project;
+use tree::Tree;
 
 /// Builds, boots and judges the series. What begins with -- is given to make as a variable.
 #[derive(Parser)]
@@ -85,7 +89,7 @@ pub struct Options {
     /// KERNEL=<name>: which kernel `shell`, `soak` and `signals` boot (default: on; with DEBUG=1, debug)
     #[arg(long, env = "KERNEL", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
     kernel: Option<String>,
-    /// ROUNDS=<n>: how often `boot` measures each kernel; from 5 on, README.md gets the numbers
+    /// ROUNDS=<n>: how often `boot` measures each kernel; from 5 on, README.md gets them, if the series is that of patches/
     #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
     /// QUICK=1: `bench` measures less, in minutes, and keeps it out of README.md
@@ -215,6 +219,11 @@ fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
         {
             bail!("this verb is for the series on its own bases: leave KDIR out")
         }
+        Verb::Boot | Verb::Build | Verb::Bench | Verb::Test | Verb::Parity | Verb::Faults | Verb::Suites
+            if opts.kernel.is_some() =>
+        {
+            bail!("this verb has kernels of its own: leave KERNEL out")
+        }
         _ => Ok(()),
     }
 }
@@ -234,14 +243,13 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Test => return test::run(&project),
         _ => {}
     }
-    let tools = deps::ensure(&project)?;
     match cli.verb {
-        Verb::Deps => return Ok(()),
-        Verb::CheckSeries => return check::run(&project, &tools),
-        Verb::Bases => return bases::run(&project, &tools),
+        Verb::Deps => return deps::ensure(&project).map(drop),
+        Verb::CheckSeries => return check::run(&project, &deps::ensure(&project)?),
+        Verb::Bases => return bases::run(&project, &deps::ensure(&project)?),
         _ => {}
     }
-    let tree = tree::ensure(&project)?;
+    let (tools, tree) = set_up(&project)?;
     if matches!(cli.verb, Verb::Tree) {
         return Ok(());
     }
@@ -256,6 +264,17 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Shell => shell::run(&project, &tools, &tree),
         _ => architectures::build(&project, &tools, &tree),
     }
+}
+
+/// The tools and the tree, side by side: neither keeps two processors busy.
+fn set_up(project: &Project) -> Result<(Tools, Tree)> {
+    deps::packages(project)?;
+    thread::scope(|scope| {
+        let tools = scope.spawn(|| deps::tools(project));
+        let tree = tree::ensure(project);
+        let tools = tools.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        Ok((tools, tree?))
+    })
 }
 
 #[cfg(test)]

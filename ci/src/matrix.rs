@@ -14,8 +14,9 @@ pub const COMPARED: [&str; 2] = ["off", "on"];
 pub const SUITES: [&str; 2] = ["suites-off", "suites-on"];
 /// What ROOT= builds.
 const ROOT: &str = "vng";
-/// Of which nothing is booted.
+/// Of which nothing is booted: without the option, and with it.
 pub const PLAIN: &str = "plain";
+pub const PLAIN_ON: &str = "plain-on";
 /// What verbs boot that boot one kernel.
 pub const ORDINARY: &str = "on";
 /// The same with DEBUG=1.
@@ -104,7 +105,7 @@ pub fn merges(variant: &str) -> bool {
 /// What KERNEL= may be: what boots on the host's file system.
 pub fn variants() -> Vec<String> {
     let names = matrix().variant.into_keys();
-    names.filter(|name| ![ROOT, PLAIN].contains(&name.as_str())).collect()
+    names.filter(|name| ![ROOT, PLAIN, PLAIN_ON].contains(&name.as_str())).collect()
 }
 
 /// The architecture of this machine.

@@ -39,7 +39,7 @@ impl Project {
         // Set by `cargo run`; the folder may have moved since the build.
         let manifest = env::var_os("CARGO_MANIFEST_DIR").context("start the driver through make")?;
         let root = Path::new(&manifest).parent().context("ci/ has no parent folder")?.to_owned();
-        let ui = Ui { verbose: opts.verbose, log_dir: root.join("log") };
+        let ui = Ui::new(opts.verbose, root.join("log"));
         Ok(Project { cache: cache()?, root, opts, ui })
     }
 
@@ -83,6 +83,6 @@ pub fn data<T: DeserializeOwned>(name: &str, text: &str) -> T {
 pub fn for_test(root: &Path) -> Project {
     use clap::Parser;
     let opts = crate::Cli::parse_from(["ci", "help"]).opts;
-    let ui = Ui { verbose: false, log_dir: root.join("log") };
+    let ui = Ui::new(false, root.join("log"));
     Project { root: root.to_owned(), cache: root.join("cache"), opts, ui }
 }

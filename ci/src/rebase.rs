@@ -25,7 +25,7 @@ pub fn run(project: &Project) -> Result<()> {
     let dir = project.root.join(&folder);
     let source = source.repository(project)?;
     let git = tree::without_series(project, &folder, &source, &dir)?;
-    let head = Git::at(source).capture(["rev-parse", "HEAD"])?;
+    let head = Git::at(source).head()?;
     if git.base()? != head {
         bail!("{folder}/ was made from another commit than KDIR has now: move it away");
     }
@@ -137,7 +137,7 @@ fn conflicts(git: &Git) -> Result<Vec<String>> {
 }
 
 fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
-    let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
+    let branch = git.branch()?;
     let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI"])?;
     let mails = series::mails(git, &branch, last.lines(), &[])?;
     let relative = format!("build/patches-{name}");
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn apply(root: &Path, git: &Git, patches: &[PathBuf]) -> Result<()> {
-        let ui = Ui { verbose: false, log_dir: root.join("log") };
+        let ui = Ui::new(false, root.join("log"));
         patches.iter().try_for_each(|file| ui.step("patch", |step| patch(step, git, "linux", file)))
     }
 

@@ -118,7 +118,7 @@ pub fn describe(git: &Git, dir: &Path, patches: &[PathBuf]) -> Result<()> {
 
 /// Where git keeps the cover letter.
 fn letter_key(git: &Git) -> Result<String> {
-    let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
+    let branch = git.branch()?;
     Ok(format!("branch.{branch}.description"))
 }
 
@@ -172,7 +172,7 @@ fn mailinfo(mail: &Path) -> Result<(String, String, String)> {
 /// Everything that the commits `base..HEAD` stand for in this repository. The same
 /// commits give the same bytes, whatever the version, the clock and the user of git.
 pub fn export(git: &Git) -> Result<Files> {
-    let branch = git.capture(["symbolic-ref", "--short", "HEAD"]).with_context(|| {
+    let branch = git.branch().with_context(|| {
         format!("{} is not on a branch: git switch to the one with the series", git.dir.display())
     })?;
     if git.series_length()? == 0 {
@@ -328,7 +328,7 @@ pub mod tests {
         let git = Git::at(root.join("fresh"));
         Git::at(root).capture(["clone", "-q", "linux", "fresh"]).unwrap();
         git.capture(["checkout", "-q", "-B", "series", "refs/tags/base"]).unwrap();
-        let ui = Ui { verbose: false, log_dir: root.join("log") };
+        let ui = Ui::new(false, root.join("log"));
         let result = ui.step("apply", |step| apply(step, &git, &root.join("patches")));
         (git, result)
     }

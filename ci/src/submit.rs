@@ -82,7 +82,7 @@ fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
 
 fn fail_unless_tested(project: &Project, git: &Git) -> Result<()> {
     let passed = fs::read_to_string(project.root.join(TESTED)).unwrap_or_default();
-    if passed.trim() != git.capture(["rev-parse", "HEAD"])? {
+    if passed.trim() != git.head()? {
         bail!("the tests have not passed on what is in linux/: run make test first");
     }
     Ok(())
@@ -91,8 +91,14 @@ fn fail_unless_tested(project: &Project, git: &Git) -> Result<()> {
 /// Name and address of the user, from git's configuration.
 fn sender(dir: &Path) -> Result<[String; 2]> {
     let get = |name: &str| {
-        let value = child::capture(child::command("git").arg("-C").arg(dir).args(["config", name]));
-        let value = value.unwrap_or_default().trim().to_owned();
+        let value = child::capture(child::command("git").arg("-C").arg(dir).args([
+            "config",
+            "--default",
+            "",
+            "--get",
+            name,
+        ]))?;
+        let value = value.trim().to_owned();
         if value.is_empty() {
             bail!("git does not know who sends the mails: git config --global {name} ...");
         }
@@ -103,7 +109,7 @@ fn sender(dir: &Path) -> Result<[String; 2]> {
 
 fn write(git: &Git, sender: &[String; 2], signoff: bool) -> Result<Vec<Mail>> {
     let [name, address] = sender;
-    let branch = git.capture(["symbolic-ref", "--short", "HEAD"])?;
+    let branch = git.branch()?;
     let date = git.capture(["log", "-1", "--format=%aI"])?;
     let from = format!("--from={name} <{address}>");
     let options = if signoff { vec![from.as_str(), "--signoff"] } else { vec![from.as_str()] };
@@ -254,7 +260,7 @@ esac
         let refused = || fail_unless_tested(&project, &git).unwrap_err().to_string();
         assert!(refused().contains("run make test first"));
         fs::create_dir(root.path().join("build")).unwrap();
-        fs::write(root.path().join(TESTED), git.capture(["rev-parse", "HEAD"]).unwrap()).unwrap();
+        fs::write(root.path().join(TESTED), git.head().unwrap()).unwrap();
         fail_unless_tested(&project, &git).unwrap();
         git.capture(["commit", "-q", "--amend", "-m", "another message"]).unwrap();
         assert!(refused().contains("run make test first"));

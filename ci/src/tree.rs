@@ -47,7 +47,7 @@ impl Tree {
 
     /// The last commit.
     pub fn head(&self) -> Result<String> {
-        Git::at(&self.dir).capture(["rev-parse", "HEAD"])
+        Git::at(&self.dir).head()
     }
 }
 
@@ -187,9 +187,9 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
     }
     let digest = series::digest(&git, &project.patches())?;
     if !is_untouched(&git)? {
-        println!("{name}/ has work that is not in patches/: used as it is");
+        project.ui.say(&format!("{name}/ has work that is not in patches/: used as it is"));
     } else if config(&git, SAVED_PATCHES)? == digest {
-        println!("{name}/ has the series of patches/");
+        project.ui.say(&format!("{name}/ has the series of patches/"));
     } else {
         update(project, &git)?;
     }
@@ -229,7 +229,7 @@ fn unsaved(git: &Git) -> Result<Option<&'static str>> {
 fn state(git: &Git) -> Result<String> {
     let branch = git.capture(["rev-parse", "--abbrev-ref", "HEAD"])?;
     let description = config(git, &format!("branch.{branch}.description"))?;
-    Ok(format!("{} {}", git.capture(["rev-parse", "HEAD"])?, description).trim_end().to_owned())
+    Ok(format!("{} {}", git.head()?, description).trim_end().to_owned())
 }
 
 /// Empty when the name is not set.
@@ -239,7 +239,7 @@ fn config(git: &Git, name: &str) -> Result<String> {
 
 fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
     check_kdir(kdir)?;
-    let head = Git::at(kdir).capture(["rev-parse", "HEAD"])?;
+    let head = Git::at(kdir).head()?;
     if git.base()? != head {
         bail!("{name}/ was made from another commit than KDIR has now: make distclean removes it");
     }
@@ -247,7 +247,7 @@ fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
 }
 
 fn update(project: &Project, git: &Git) -> Result<()> {
-    let old = git.capture(["rev-parse", "HEAD"])?;
+    let old = git.head()?;
     let updated = project.ui.step("apply the series", |step| {
         git.capture(["checkout", "--quiet", "-B", BRANCH, BASE])?;
         apply(project, step, git)

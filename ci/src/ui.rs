@@ -9,14 +9,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
 use comfy_table::{presets, Row, Table};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use regex_lite::Regex;
 
 use crate::child::{self, End, Interrupted};
 
 pub struct Ui {
-    pub verbose: bool,
-    pub log_dir: PathBuf,
+    verbose: bool,
+    log_dir: PathBuf,
+    /// Of the steps that run at the moment.
+    spinners: MultiProgress,
 }
 
 pub struct Step {
@@ -29,6 +31,10 @@ pub struct Step {
 }
 
 impl Ui {
+    pub fn new(verbose: bool, log_dir: PathBuf) -> Ui {
+        Ui { verbose, log_dir, spinners: MultiProgress::new() }
+    }
+
     /// Runs `body` as one step. An error of it ends with the path of the step's log.
     pub fn step<T>(&self, name: &str, body: impl FnOnce(&mut Step) -> Result<T>) -> Result<T> {
         let mut step = Step::start(&self.log_dir, name, self.verbose)?;
@@ -41,12 +47,17 @@ impl Ui {
         let seconds = start.elapsed().as_secs_f64();
         match result {
             Ok(value) => {
-                println!("{name:<42} {seconds:>7.1} s  {}", step.note);
+                self.say(&format!("{name:<42} {seconds:>7.1} s  {}", step.note));
                 Ok(value)
             }
             Err(error) if error.is::<Interrupted>() => Err(error),
             Err(error) => Err(anyhow!("{name}: {error:#} (log: {})", step.log_name)),
         }
+    }
+
+    /// A line of its own, whatever runs at the moment.
+    pub fn say(&self, line: &str) {
+        self.spinners.suspend(|| println!("{line}"));
     }
 
     fn spinner(&self, name: &str) -> Option<ProgressBar> {
@@ -55,6 +66,7 @@ impl Ui {
         }
         let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").ok()?;
         let spinner = ProgressBar::new_spinner().with_style(style).with_message(name.to_owned());
+        let spinner = self.spinners.add(spinner);
         spinner.enable_steady_tick(Duration::from_millis(200));
         Some(spinner)
     }

@@ -18,9 +18,9 @@ use crate::ui::Step;
 
 /// Folders of the guest: the kernel's stage folder, and that for results.
 const STAGE: &str = "/tmp/stage";
+pub const OUT: &str = "/tmp/out";
 /// The verdict on a guest that was killed because it did not come up.
 const HUNG: &str = "hang in boot";
-pub const OUT: &str = "/tmp/out";
 
 /// What the guest is to do: a shell script, run in the kernel's stage folder.
 pub struct Guest<'a> {

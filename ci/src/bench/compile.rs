@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What bench compiles beside the kernels: its modules, the loader without Rust, and the
-//! size of a type.
+//! What bench compiles beside the kernels: its modules, the loader alone, and the size of
+//! a type.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,22 +10,22 @@ use anyhow::{Context, Result};
 use crate::build::{self, Job, Kernel};
 use crate::child;
 use crate::deps::Tools;
-use crate::matrix::{Arch, PLAIN};
+use crate::matrix::Arch;
 use crate::project::Project;
 use crate::tree::Tree;
 
-/// Compiles `folder` of a kernel without Rust; the folder that it was built in.
-pub fn plain(
+/// Compiles `folder` of a kernel that is not booted; the folder that it was built in.
+pub fn only(
     (project, tools): (&Project, &Tools),
     tree: &Tree,
-    arch: &Arch,
+    (arch, variant): (&Arch, &str),
     folder: &str,
 ) -> Result<PathBuf> {
-    let job = Job::new(project, tools, tree, arch, PLAIN)?;
+    let job = Job::new(project, tools, tree, arch, variant)?;
     let name = relative(project, &job);
     project.ui.step(&format!("compile {folder} in {name}"), |step| {
         fs::create_dir_all(&job.obj)?;
-        // Not checked: much of what is asked for needs Rust, or the series.
+        // Not checked: much of what is asked for needs Rust, KUnit, or the series.
         job.allnoconfig(step)?;
         step.run(job.make(&job.obj, &arch.kbuild).arg(folder)).map(drop)
     })?;

@@ -53,7 +53,7 @@ impl Kernels {
 /// The series up to a patch; nothing if that is its last one.
 fn part_of(project: &Project, tree: &Tree, last: &str) -> Result<Option<Tree>> {
     let commit = commit_of(tree, last)?;
-    match Git::at(&tree.dir).capture(["rev-parse", "HEAD"])? == commit {
+    match Git::at(&tree.dir).head()? == commit {
         true => Ok(None),
         false => worktree(project, tree, "part", &commit).map(Some),
     }
@@ -82,7 +82,7 @@ fn worktree(project: &Project, tree: &Tree, name: &str, commit: &str) -> Result<
             step.run(&mut main.cmd(["worktree", "add", "--quiet", "--detach", path, commit])).map(drop)
         })?;
     }
-    if git.capture(["rev-parse", "HEAD"])? != commit {
+    if git.head()? != commit {
         git.capture(["checkout", "--quiet", "--detach", commit])?;
     }
     Ok(Tree { dir, build: tree.build.join(format!("bench-{name}-build")) })

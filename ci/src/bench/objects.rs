@@ -2,8 +2,8 @@
 //! Code size: the loader's objects of the base, of the series without the option and
 //! with it; and whether main.o without it is that of the base.
 //!
-//! Base and off are built without Rust for this: nothing of theirs depends on it, and it
-//! saves the better part of an hour of compiling.
+//! None is one that is booted: base and off are without Rust, on which nothing of theirs
+//! depends, on is without its tests.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use super::results::Results;
 use crate::build::Kernel;
 use crate::child;
 use crate::deps::Tools;
-use crate::matrix::Arch;
+use crate::matrix::{Arch, PLAIN, PLAIN_ON};
 use crate::project::Project;
 use crate::tree::Tree;
 
@@ -31,8 +31,8 @@ pub fn measure(
     on: &Kernel,
     results: &mut Results,
 ) -> Result<()> {
-    let base = compile::plain((project, tools), base, arch, FOLDER)?;
-    let off = compile::plain((project, tools), series, arch, FOLDER)?;
+    let compile = |tree, variant| compile::only((project, tools), tree, (arch, variant), FOLDER);
+    let (base, off, with) = (compile(base, PLAIN)?, compile(series, PLAIN)?, compile(series, PLAIN_ON)?);
     let entry = compile::type_size((project, tools), series, on, ("kernel/module/pending", "PendingLoad"))?;
     project.ui.step("compare objects", |step| {
         let differing = differing_lines(&base, &off)?;
@@ -41,7 +41,7 @@ pub fn measure(
         let mut object = sizes(&off)?;
         object["differing_lines"] = differing.into();
         results.add("off", KEY, object);
-        let mut object = sizes(&on.obj)?;
+        let mut object = sizes(&with)?;
         object["entry"] = entry.into();
         results.add("on", KEY, object);
         Ok(())

@@ -50,7 +50,7 @@ pub struct Findings {
 
 impl Checker<'_> {
     pub fn check(&self, step: &mut Step, check: &Check, patch: &Patch) -> Result<Findings> {
-        if self.git.capture(["rev-parse", "HEAD"])? != patch.commit {
+        if self.git.head()? != patch.commit {
             step.run(&mut self.git.cmd(["checkout", "--quiet", "--detach", &patch.commit]))?;
         }
         let mut found = vec![];

@@ -4,8 +4,9 @@
 //!
 //! What passed is noted by commit, and does not run again: after an edit of the fifth
 //! patch the first four take no time. The commits of one series are the same everywhere.
-//! Only what the series touches is compiled (kernel/module/, lib/tests/module/, and
-//! rust/, on which those depend), with no link of a kernel: make test links and boots one.
+//! Of the series' files, those in kernel/module/ and lib/tests/module/ are compiled
+//! in each configuration, with rust/, on which they depend, those elsewhere in one; no
+//! kernel is linked: make test links and boots one.
 
 mod cell;
 mod crates;

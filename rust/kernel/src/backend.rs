@@ -42,7 +42,7 @@ mod imp {
         Arc,
     };
 
-    /// A bug that needs more ill-timed preemptions than three is rare, and the next step costs
+    /// A bug that needs more ill-timed preemptions than four is rare, and the next step costs
     /// six times the time.
     const PREEMPTIONS: usize = 4;
 

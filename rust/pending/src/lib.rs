@@ -23,8 +23,8 @@
 //!   looked at after it may have been freed;
 //! * no entry is used after it was freed, and no entry, reference or warning is left at the end.
 //!
-//! Of `image.rs`: `struct module` is found where it is, if there is exactly one, in an ELF file of
-//! up to 512 sections; all else is refused. No more than 46 KiB are read, whatever the image says.
+//! Of `image.rs`: `struct module` is found where it is, the last one if there are more, in an ELF
+//! file of up to 512 sections; an image without one is refused. No more than 46 KiB are read, whatever the image says.
 //!
 //! # How, and within which bounds
 //!
