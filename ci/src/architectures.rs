@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail, Result};
-use comfy_table::CellAlignment;
 
 use crate::boot::{self, Boot};
 use crate::build::{self, Kernel};
@@ -95,7 +94,7 @@ fn judge(step: &mut Step, tree: &Tree, kernel: &Kernel, boot: Boot) -> Result<Ro
     let Boot { verdict, log, took } = boot;
     // A test that failed makes the guest fail; the tests say which.
     if !verdict.is_clean() && verdict.what != FAILED {
-        bail!("{}: {}", verdict.what, verdict.line);
+        bail!("{verdict}");
     }
     let (booting, running) = judge::halves(&log).ok_or_else(|| anyhow!("the log has no marker"))?;
     let (kunit, mut surprises) = kunit::read(step, &tree.dir, &booting, &kernel.stage)?;
@@ -132,11 +131,7 @@ pub fn table(rows: &[Row]) -> String {
             row.log.clone(),
         ]);
     }
-    for column in 1..=2 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    ui::align_right(&mut table, 1..=2);
     let notes =
         rows.iter().flat_map(|row| row.surprises.iter().map(move |s| format!("\n{}: {s}", row.kernel)));
     notes.fold(table.to_string(), |text, note| text + &note)

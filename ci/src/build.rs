@@ -22,7 +22,12 @@ use crate::matrix::{self, Arch, SUITES};
 use crate::project::Project;
 use crate::series;
 use crate::tree::Tree;
+use crate::twin;
 use crate::ui::Step;
+
+/// Says in a build folder for which series and configuration no compiler has warned. Of a
+/// build that has come to its end.
+const JUDGED: &str = "no-warnings";
 
 /// A built kernel.
 pub struct Kernel {
@@ -72,6 +77,8 @@ pub struct Job<'a> {
     pub obj: PathBuf,
     pub stage: PathBuf,
     fragments: Fragments,
+    /// The folder of the kernel that it is almost like.
+    like: Option<PathBuf>,
     has_initramfs: bool,
     has_modprobe: bool,
 }
@@ -95,21 +102,21 @@ impl<'a> Job<'a> {
             has_initramfs: matrix::has_initramfs(variant),
             has_modprobe: SUITES.contains(&variant),
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
+            like: matrix::like(variant).map(|like| tree.build.join(format!("{}-{like}", arch.name))),
             name,
         })
     }
 
     fn build(&self) -> Result<()> {
         if !self.obj.exists() {
-            self.project.need_space(&self.project.root, 1, "a kernel build")?;
-            fs::create_dir_all(&self.obj).context("cannot make the build folder")?;
+            self.begin()?;
         }
         self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;
         // The configuration names the compilers, too.
         let mut config = DefaultHasher::new();
         fs::read(self.obj.join(".config"))?.hash(&mut config);
         let state = format!("{} {:x}", series::state(&Git::at(&self.tree.dir))?, config.finish());
-        let quiet = self.obj.join("no-warnings");
+        let quiet = self.obj.join(JUDGED);
         let is_judged = fs::read_to_string(&quiet).ok() == Some(state.clone());
         if !is_judged {
             self.project.ui.step(&format!("W=1 {}", self.name), |step| self.warnings(step))?;
@@ -135,6 +142,17 @@ impl<'a> Job<'a> {
                 false => Ok(()),
             }
         })
+    }
+
+    /// Makes the folder. It may be a copy: kernels.toml says of which.
+    fn begin(&self) -> Result<()> {
+        self.project.need_space(&self.project.root, 1, "a kernel build")?;
+        match self.like.as_ref().filter(|obj| obj.join(JUDGED).exists()) {
+            Some(obj) => {
+                self.project.ui.step(&format!("copy {}", self.name), |step| twin::begin(step, obj, &self.obj))
+            }
+            None => fs::create_dir_all(&self.obj).context("cannot make the build folder"),
+        }
     }
 
     /// Writes the .config, and does not check that it has all that was asked for.

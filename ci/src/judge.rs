@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The verdict on a boot, from its log alone.
 
+use std::fmt;
+
 use regex_lite::Regex;
 use serde::Deserialize;
 
@@ -55,6 +57,12 @@ impl Verdict {
 
     pub fn is_clean(&self) -> bool {
         self.what == "clean"
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.line)
     }
 }
 

@@ -99,7 +99,7 @@ fn boot(
     let output = fs::read_to_string(guest.out.join("ktap")).unwrap_or_default();
     step.write(&output)?;
     if !verdict.is_clean() {
-        bail!("{}: {}", verdict.what, verdict.line);
+        bail!("{verdict}");
     }
     Ok(output)
 }

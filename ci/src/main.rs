@@ -37,6 +37,7 @@ mod suites;
 mod test;
 mod tree;
 mod trial;
+mod twin;
 mod ui;
 mod vng;
 

@@ -36,6 +36,7 @@ struct Matrix {
 #[serde(deny_unknown_fields)]
 struct Variant {
     fragments: Vec<String>,
+    like: Option<String>,
 }
 
 /// One architecture; kernels.toml says what the fields are.
@@ -95,6 +96,11 @@ fn matrix() -> Matrix {
 /// compared with.
 pub fn has_initramfs(variant: &str) -> bool {
     variant != COMPARED[0]
+}
+
+/// The variant that this one differs from in few options.
+pub fn like(variant: &str) -> Option<String> {
+    matrix().variant.remove(variant)?.like
 }
 
 /// Whether the kernel has the option.

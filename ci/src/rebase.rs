@@ -163,10 +163,7 @@ mod tests {
     /// The series of two patches, and a tree whose main.c begins with `text`.
     fn rebase_onto(root: &Path, text: &str) -> (Git, Vec<PathBuf>) {
         let git = series_tree(root);
-        for (name, content) in series::export(&git).unwrap() {
-            fs::create_dir_all(root.join(&name).parent().unwrap()).unwrap();
-            fs::write(root.join(name), content).unwrap();
-        }
+        series::tests::save(root, &series::export(&git).unwrap());
         git.capture(["checkout", "-q", "-B", "other", BASE]).unwrap();
         fs::write(git.dir.join("kernel/module/main.c"), text).unwrap();
         git.capture(["commit", "-q", "--allow-empty", "-a", "-m", "other base"]).unwrap();

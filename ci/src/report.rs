@@ -3,8 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use comfy_table::CellAlignment;
-
 use crate::demo::record::Measured;
 use crate::demo::{Burst, Rounds, Scenario};
 use crate::matrix::COMPARED;
@@ -24,11 +22,7 @@ pub fn table(scenarios: &[Scenario], all: &[Rounds]) -> String {
             table.add_row(cells.map(str::to_owned));
         }
     }
-    for column in 2..=4 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    ui::align_right(&mut table, 2..=4);
     table.to_string()
 }
 

@@ -192,6 +192,23 @@ pub fn export(git: &Git) -> Result<Files> {
     Ok(files)
 }
 
+/// The same mails, whatever the version of git and its user's settings.
+const FORMAT_PATCH: [&str; 13] = [
+    "format-patch",
+    "--quiet",
+    "--cover-letter",
+    "--cover-from-description=subject",
+    "--subject-prefix=PATCH",
+    "--numbered",
+    "--zero-commit",
+    "--no-signature",
+    "--no-base",
+    "--no-thread",
+    "--no-ext-diff",
+    "--find-renames",
+    "--abbrev=12",
+];
+
 /// The series as mails. `writer`: name, address and date of who writes the cover letter;
 /// `more`: options for git format-patch.
 pub fn mails<'a>(
@@ -201,25 +218,8 @@ pub fn mails<'a>(
     more: &[&str],
 ) -> Result<Files> {
     let out = tempfile::tempdir()?;
-    let out_dir = out.path().to_string_lossy().into_owned();
-    let mut cmd = git.cmd([
-        "format-patch",
-        "--quiet",
-        "--output-directory",
-        &out_dir,
-        "--cover-letter",
-        "--cover-from-description=subject",
-        "--subject-prefix=PATCH",
-        "--numbered",
-        "--zero-commit",
-        "--no-signature",
-        "--no-base",
-        "--no-thread",
-        "--no-ext-diff",
-        "--find-renames",
-        "--abbrev=12",
-    ]);
-    cmd.args(more).arg(format!("{BASE}..{branch}"));
+    let mut cmd = git.cmd(FORMAT_PATCH);
+    cmd.arg("--output-directory").arg(out.path()).args(more).arg(format!("{BASE}..{branch}"));
     for (name, value) in ["NAME", "EMAIL", "DATE"].iter().zip(writer) {
         cmd.env(format!("GIT_COMMITTER_{name}"), value);
     }
@@ -317,17 +317,24 @@ pub mod tests {
         crate::project::for_test(root)
     }
 
-    fn save(root: &Path, files: &Files) {
+    pub fn save(root: &Path, files: &Files) {
         for (name, content) in files {
             fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             fs::write(root.join(name), content).unwrap();
         }
     }
 
-    fn apply_to_base(root: &Path) -> (Git, Result<()>) {
+    /// The base alone, in a clone.
+    pub fn fresh(root: &Path) -> Git {
         let git = Git::at(root.join("fresh"));
+        let _ = fs::remove_dir_all(&git.dir);
         Git::at(root).capture(["clone", "-q", "linux", "fresh"]).unwrap();
         git.capture(["checkout", "-q", "-B", "series", "refs/tags/base"]).unwrap();
+        git
+    }
+
+    fn apply_to_base(root: &Path) -> (Git, Result<()>) {
+        let git = fresh(root);
         let ui = Ui::new(false, root.join("log"));
         let result = ui.step("apply", |step| apply(step, &git, &root.join("patches")));
         (git, result)

@@ -223,10 +223,7 @@ esac
         let git = series_in(root.path());
         for signoff in [false, true] {
             save(&project, &write(&git, &me(), signoff).unwrap()).unwrap();
-            let _ = fs::remove_dir_all(root.path().join("fresh"));
-            Git::at(root.path()).capture(["clone", "-q", "linux", "fresh"]).unwrap();
-            let fresh = Git::at(root.path().join("fresh"));
-            fresh.capture(["checkout", "-q", "-B", "series", "refs/tags/base"]).unwrap();
+            let fresh = series::tests::fresh(root.path());
             for patch in series::patch_files(&root.path().join(DEST)).unwrap() {
                 fresh.capture(["am", "--quiet", &patch.to_string_lossy()]).unwrap();
             }
@@ -271,10 +268,7 @@ esac
         let root = tempfile::tempdir().unwrap();
         let project = crate::project::for_test(root.path());
         let git = tree(root.path());
-        for (name, content) in series::export(&git).unwrap() {
-            fs::create_dir_all(root.path().join(&name).parent().unwrap()).unwrap();
-            fs::write(root.path().join(name), content).unwrap();
-        }
+        series::tests::save(root.path(), &series::export(&git).unwrap());
         let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();
         assert!(refused().contains("run make check-series first"));
         fs::create_dir(root.path().join("build")).unwrap();

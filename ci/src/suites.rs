@@ -131,7 +131,7 @@ fn boot(project: &Project, tools: &Tools, kernel: &Kernel, suites: &Suites, dir:
         step.write(&output)?;
         step.write(&ktap)?;
         if !verdict.is_clean() {
-            bail!("{}: {}", verdict.what, verdict.line);
+            bail!("{verdict}");
         }
         let outcomes = ktap::parse(&ktap)?;
         let passed = outcomes.values().filter(|o| **o == Outcome::Passed).count();

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
-use comfy_table::{presets, Row, Table};
+use comfy_table::{presets, CellAlignment, Row, Table};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use regex_lite::Regex;
 
@@ -125,6 +125,15 @@ impl Step {
         })?;
         written?;
         Ok((end, output))
+    }
+}
+
+/// Numbers are read from the right.
+pub fn align_right(table: &mut Table, columns: impl IntoIterator<Item = usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the series must reach, against what was measured.
 
-use comfy_table::CellAlignment;
-
 use super::plan::Target;
 use super::results::Results;
 use crate::ui;
@@ -41,9 +39,7 @@ pub fn table(targets: &[Target], results: &Results) -> String {
         };
         table.add_row([target.what.clone(), wanted(target), value, word.to_owned()]);
     }
-    if let Some(column) = table.column_mut(2) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
+    ui::align_right(&mut table, [2]);
     table.to_string()
 }
 
