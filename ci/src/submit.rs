@@ -91,13 +91,9 @@ fn fail_unless_tested(project: &Project, git: &Git) -> Result<()> {
 /// Name and address of the user, from git's configuration.
 fn sender(dir: &Path) -> Result<[String; 2]> {
     let get = |name: &str| {
-        let value = child::capture(child::command("git").arg("-C").arg(dir).args([
-            "config",
-            "--default",
-            "",
-            "--get",
-            name,
-        ]))?;
+        let mut git = child::command("git");
+        git.arg("-C").arg(dir).args(["config", "--default", "", "--get", name]);
+        let value = child::capture(&mut git)?;
         let value = value.trim().to_owned();
         if value.is_empty() {
             bail!("git does not know who sends the mails: git config --global {name} ...");
