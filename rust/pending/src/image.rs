@@ -90,8 +90,8 @@ impl Image<'_> {
         // SAFETY: By the type invariant, the image can be read. The room is valid for writes of its
         // size.
         to_result(unsafe { bindings::mod_image_read(self.0, pos, room.as_mut_ptr().cast(), len) })?;
-        // SAFETY: Without an error, all of the room has been written to. Any bytes are values of its
-        // type.
+        // SAFETY: Without an error, all of the room has been written to. Any bytes are values of
+        // its type.
         Ok(unsafe { slice::from_raw_parts(room.as_ptr().cast(), room.len()) })
     }
 

@@ -367,8 +367,12 @@ pub unsafe extern "C" fn mod_pending_init() -> c_int {
 /// Says whether a load is pending, of whatever name.
 ///
 /// Context: process context. Takes and releases the lock of the list of pending loads.
+///
+/// # Safety
+///
+/// [`mod_pending_init`] must have been called.
 #[export]
-pub extern "C" fn mod_pending_any() -> bool {
+pub unsafe extern "C" fn mod_pending_any() -> bool {
     !PENDING.lock().is_empty()
 }
 
