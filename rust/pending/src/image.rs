@@ -44,6 +44,10 @@ const MOST_SECTIONS: usize = 512;
 
 #[repr(transparent)]
 #[derive(Clone, Copy)]
+#[allow(
+    dead_code,
+    reason = "it is only read; rustc up to 1.85 at least takes that for never constructed"
+)]
 struct Header(elf_hdr);
 
 // SAFETY: It has integers only.
