@@ -24,7 +24,8 @@
 //! * no entry is used after it was freed, and no entry, reference or warning is left at the end.
 //!
 //! Of `image.rs`: `struct module` is found where it is, the last one if there are more, in an ELF
-//! file of up to 512 sections; an image without one is refused. No more than 46 KiB are read, whatever the image says.
+//! file of up to 512 sections; an image without one is refused. No more than 46 KiB are read,
+//! whatever the image says.
 //!
 //! # How, and within which bounds
 //!
