@@ -31,6 +31,14 @@ impl Apt {
         Ok(Apt { dir: dir.to_owned(), mirror })
     }
 
+    /// What to do when it does not have `wanted`, which `file` names.
+    pub fn lacks(&self, wanted: &str, file: &str) -> String {
+        format!(
+            "no {wanted} from {}: check the network, or that Debian still has this version ({file})",
+            self.mirror
+        )
+    }
+
     pub fn cache(&self, words: &[&str]) -> Command {
         let mut cmd = child::command("apt-cache");
         cmd.args(self.options()).args(words);

@@ -97,20 +97,17 @@ fn offer(line: &str) -> Option<Base> {
 
 /// The repository, with the tag `base`.
 pub fn repository(project: &Project, base: &Base) -> Result<PathBuf> {
-    let done = project.cache.join(format!("{}_{}.git", base.package, base.version));
-    if done.exists() {
-        return Ok(done);
-    }
-    project.need_space(&project.cache, 5, "a base kernel")?;
-    fs::create_dir_all(&project.cache).context("cannot make the cache folder")?;
-    // Everything happens in here and goes away with it; only the result is moved out.
-    let part = tempfile::Builder::new().prefix("base-").tempdir_in(&project.cache)?;
-    let (name, git) = (&base.name, part.path().join("git"));
-    let unpacked =
-        project.ui.step(&format!("download Linux {name}"), |step| download(step, base, part.path()))?;
-    project.ui.step(&format!("commit Linux {name}"), |step| commit(step, base, &unpacked, git.clone()))?;
-    fs::rename(git, &done).context("cannot move the base kernel into place")?;
-    Ok(done)
+    let name = &base.name;
+    project.cached(&format!("{}_{}.git", base.package, base.version), |part| {
+        project.need_space(&project.cache, 5, "a base kernel")?;
+        let git = part.join("git");
+        let unpacked =
+            project.ui.step(&format!("download Linux {name}"), |step| download(step, base, part))?;
+        project
+            .ui
+            .step(&format!("commit Linux {name}"), |step| commit(step, base, &unpacked, git.clone()))?;
+        Ok(git)
+    })
 }
 
 fn download(step: &mut Step, base: &Base, dir: &Path) -> Result<PathBuf> {

@@ -82,12 +82,17 @@ fn about(plan: &Plan, kernels: &Kernels, quick: bool) -> BTreeMap<String, String
     let rounds = plan.rounds.get(quick);
     let emulated = if vng::kvm_works() { "under KVM" } else { "emulated" };
     let host = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let upto = |patch: &str| format!("with the patches up to \"{patch}\"");
     let part = match kernels.booted.len() {
         2 => String::new(),
-        _ => format!("**part** with the patches up to \"{}\", ", plan.part),
+        _ => format!("**part** {}, ", upto(&plan.part)),
     };
     let lines = [
-        ("Kernels", format!("the series with its option **off**, {part}**on** with all patches; **base** with those that are not about the option.")),
+        ("Kernels", format!(
+            "the series with its option **off**, {part}**on** with all patches; **base**, which is only \
+             compiled, {}.",
+            upto(&plan.base)
+        )),
         ("Noisy", format!(
             "wall and CPU time: medians of {rounds} rounds on {CPUS} virtual processors, {emulated} on {host} cores."
         )),

@@ -2,6 +2,7 @@
 //! Where everything is, and the data files beside this crate.
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
@@ -53,6 +54,19 @@ impl Project {
         self.root.join("patches")
     }
 
+    /// The folder `name` of the cache. If it is not there, `fill` makes it in a folder that goes
+    /// away, and says where in that; only what is whole is moved into place.
+    pub fn cached(&self, name: &str, fill: impl FnOnce(&Path) -> Result<PathBuf>) -> Result<PathBuf> {
+        let done = self.cache.join(name);
+        if !done.exists() {
+            fs::create_dir_all(&self.cache).context("cannot make the cache folder")?;
+            let part = tempfile::Builder::new().prefix("part-").tempdir_in(&self.cache)?;
+            let whole = fill(part.path())?;
+            fs::rename(whole, &done).with_context(|| format!("cannot move {name} into the cache"))?;
+        }
+        Ok(done)
+    }
+
     /// Checks that `gib` GiB are free where `dir` is or will be.
     pub fn need_space(&self, dir: &Path, gib: u64, what: &str) -> Result<()> {
         let existing = dir.ancestors().find(|d| d.exists()).unwrap_or(Path::new("/"));
@@ -85,4 +99,28 @@ pub fn for_test(root: &Path) -> Project {
     let opts = crate::Cli::parse_from(["ci", "help"]).opts;
     let ui = Ui::new(false, root.join("log"));
     Project { root: root.to_owned(), cache: root.join("cache"), opts, ui }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_holds_whole_things_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = for_test(dir.path());
+        let broken = project.cached("a", |part| {
+            fs::write(part.join("half"), "")?;
+            bail!("the network is gone")
+        });
+        assert_eq!(broken.unwrap_err().to_string(), "the network is gone");
+        assert_eq!(fs::read_dir(&project.cache).unwrap().count(), 0);
+        let fill = |part: &Path| {
+            fs::create_dir(part.join("whole"))?;
+            Ok(part.join("whole"))
+        };
+        assert_eq!(project.cached("a", fill).unwrap(), project.cache.join("a"));
+        assert!(project.cached("a", |_| panic!("it is there")).unwrap().is_dir());
+        assert_eq!(fs::read_dir(&project.cache).unwrap().count(), 1);
+    }
 }

@@ -90,23 +90,17 @@ pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
 
 /// A package of another Debian and all that it needs, in a folder of the cache.
 fn unpacked(project: &Project, name: &str, package: &Package) -> Result<PathBuf> {
-    let done = project.cache.join(format!("{name}_{}", package.version));
-    if done.exists() {
-        return Ok(done);
-    }
-    let part = tempfile::Builder::new().prefix("suites-").tempdir_in(&project.cache)?;
     let wanted = format!("{name}={}", package.version);
-    project.ui.step(&format!("download {name}"), |step| {
-        step.note(format!("{wanted} from {}", package.suite));
-        let apt = Apt::new(part.path(), &[&package.suite])?;
-        unpack(step, &apt, part.path(), &wanted)
-            .with_context(|| format!("no {wanted} from {}: check the network, or that Debian still has this version (ci/suites.toml)", apt.mirror))
-    })?;
-    fs::rename(part.path().join("root"), &done).context("cannot move it into place")?;
-    Ok(done)
+    project.cached(&format!("{name}_{}", package.version), |part| {
+        project.ui.step(&format!("download {name}"), |step| {
+            step.note(format!("{wanted} from {}", package.suite));
+            let apt = Apt::new(part, &[&package.suite])?;
+            unpack(step, &apt, part, &wanted).with_context(|| apt.lacks(&wanted, "ci/suites.toml"))
+        })
+    })
 }
 
-fn unpack(step: &mut Step, apt: &Apt, dir: &Path, wanted: &str) -> Result<()> {
+fn unpack(step: &mut Step, apt: &Apt, dir: &Path, wanted: &str) -> Result<PathBuf> {
     // For apt nothing is installed, so that it gets all that the package needs.
     let status = dir.join("status");
     fs::write(&status, "")?;
@@ -114,7 +108,9 @@ fn unpack(step: &mut Step, apt: &Apt, dir: &Path, wanted: &str) -> Result<()> {
     step.run(&mut apt.get(&["-o", &status, "update"]))?;
     let install = ["-o", &status, "install", "--download-only", "--no-install-recommends", "-y", wanted];
     step.run(&mut apt.get(&install))?;
-    apt::extract(step, &dir.join("cache/archives"), &dir.join("root"))
+    let root = dir.join("root");
+    apt::extract(step, &dir.join("cache/archives"), &root)?;
+    Ok(root)
 }
 
 fn boot(project: &Project, tools: &Tools, kernel: &Kernel, suites: &Suites, dir: &Path) -> Result<Results> {

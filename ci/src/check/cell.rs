@@ -198,23 +198,12 @@ fn words(run: &[String], patch: &Patch, files: &[&str], file: Option<&str>) -> V
 
 /// The folder of the oldest Rust, in the cache: it is unpacked, not installed.
 fn oldest_rust(project: &Project, step: &mut Step, rust: &OldestRust) -> Result<PathBuf> {
-    let done = project.cache.join(format!("rust-{}", rust.version));
-    if !done.exists() {
-        let part = tempfile::Builder::new().prefix("rust-").tempdir_in(&project.cache)?;
-        let apt = Apt::new(part.path(), &[&rust.suite])?;
+    project.cached(&format!("rust-{}", rust.version), |part| {
+        let apt = Apt::new(part, &[&rust.suite])?;
         let packages: Vec<_> = rust.packages.iter().map(|name| format!("{name}={}", rust.version)).collect();
         let packages: Vec<_> = packages.iter().map(String::as_str).collect();
-        let failed = || {
-            format!(
-                "no {} from {}: check the network, or that Debian still has this version (ci/checks.toml)",
-                packages.join(" "),
-                apt.mirror
-            )
-        };
-        let unpacked = apt.unpack(step, &packages).with_context(failed)?;
-        fs::rename(unpacked, &done).context("cannot move the oldest Rust into place")?;
-    }
-    Ok(done)
+        apt.unpack(step, &packages).with_context(|| apt.lacks(&packages.join(" "), "ci/checks.toml"))
+    })
 }
 
 #[cfg(test)]
