@@ -55,7 +55,11 @@ pub fn run(dir: &Path) -> Result<()> {
     let plain = Way::Init(Memory::Bytes(image.plain));
     ways.iter().try_for_each(|(_, way)| works(way))?;
     leaks::forget_old()?;
-    let mut faults = Faults { fail_nth: injection::open()?, plain, points: 0 };
+    let mut faults = Faults {
+        fail_nth: injection::open().context("fail-nth of this thread")?,
+        plain,
+        points: 0,
+    };
     let before = leaks::Snapshot::take()?;
     for (name, way) in &ways {
         faults.owner(name, way, 0)?;
@@ -164,7 +168,7 @@ impl Faults {
             gate::program(-init, 0)?;
             if !injected {
                 let ends: Vec<String> =
-                    ends.iter().map(|(e, n)| format!("{}={n}", name(*e))).collect();
+                    ends.iter().map(|(e, n)| format!("{}={n}", request::name(*e))).collect();
                 println!("{what}: points={} {}", nth - 1, ends.join(" "));
                 kernel::progress(&format!("{what}: {} points", nth - 1));
                 self.points += nth - 1;
@@ -198,8 +202,7 @@ fn open_when_asleep(waiter: Pid) {
 
 /// Nothing is loaded, and a load without a fault succeeds.
 fn works(way: &Way) -> Result<()> {
-    let left: Vec<String> = kernel::modules()?.into_iter().map(|m| m.name).collect();
-    ensure!(left.iter().all(|m| gate::RESIDENT.contains(&m.as_str())), "left over: {left:?}");
+    gate::is_alone()?;
     gate::program(0, 0)?;
     gate::open(true)?;
     way.call().map_err(Errno::from_raw).context("no load without a fault")?;
@@ -209,11 +212,4 @@ fn works(way: &Way) -> Result<()> {
 fn remove() -> Result<()> {
     let removed = calls::delete_module(&Memory::text(NAME), NONBLOCK);
     removed.map_err(Errno::from_raw).context("no removal")
-}
-
-fn name(errno: i32) -> String {
-    match errno {
-        0 => "loaded".to_owned(),
-        errno => format!("{:?}", Errno::from_raw(errno)),
-    }
 }

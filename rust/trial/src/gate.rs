@@ -4,12 +4,13 @@
 
 use std::{fs, path::Path, str::FromStr};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use nix::errno::Errno;
 
 use crate::{
     calls::{self, Memory},
     image::Image,
+    kernel,
 };
 
 /// They stay loaded.
@@ -26,6 +27,14 @@ pub fn load(dir: &Path) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Checks that nothing else is loaded.
+pub fn is_alone() -> Result<()> {
+    let mut others: Vec<String> = kernel::modules()?.into_iter().map(|m| m.name).collect();
+    others.retain(|name| !RESIDENT.contains(&name.as_str()));
+    ensure!(others.is_empty(), "left over: {others:?}");
     Ok(())
 }
 

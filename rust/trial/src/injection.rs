@@ -4,7 +4,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::gate;
 
@@ -37,6 +37,6 @@ pub fn fail(file: &File, nth: u32) -> io::Result<()> {
 }
 
 /// The file of this thread.
-pub fn open() -> Result<File> {
-    File::options().read(true).write(true).open(FAIL_NTH).context(FAIL_NTH)
+pub fn open() -> io::Result<File> {
+    File::options().read(true).write(true).open(FAIL_NTH)
 }

@@ -52,6 +52,14 @@ pub fn sysfs(modules: &[Module]) -> Result<Vec<String>> {
     Ok(lines)
 }
 
+/// Memory that could be had, in bytes.
+pub fn available() -> Result<usize> {
+    let text = fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:")?.strip_suffix(" kB"));
+    let kib: usize = line.context("/proc/meminfo: no MemAvailable")?.trim().parse()?;
+    Ok(kib << 10)
+}
+
 /// /proc/sys/kernel/tainted.
 pub fn tainted() -> Result<String> {
     let text = fs::read_to_string("/proc/sys/kernel/tainted").context("tainted")?;

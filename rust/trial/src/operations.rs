@@ -151,68 +151,88 @@ impl Operations {
     /// An image that the kernel must refuse, or that is another than it seems. What its code
     /// depends on stays whole, unless the image is one of another kernel, too.
     fn broken(&mut self) -> Operation {
-        let Image { mut name, mut plain, mut xz, mut signed } = self.image();
-        let (mut params, mut broken_xz) = ("", None);
-        let what = match self.rng.u8(..12) {
-            0 => {
-                self.truncate(&mut plain);
-                self.truncate(&mut xz);
-                let what = format!("truncated to {} or {}", plain.len(), xz.len());
-                broken_xz = Some(xz);
-                what
-            }
-            1 => {
-                image::break_vermagic(&mut plain);
-                self.flip_anywhere(&mut plain);
-                self.flip_anywhere(&mut xz);
-                broken_xz = Some(xz);
-                "flipped anywhere".to_owned()
-            }
-            2 => self.spoil(&mut plain, ".strtab"),
-            3 => self.spoil(&mut plain, ".modinfo"),
-            4 => {
-                image::break_vermagic(&mut plain);
-                "of another kernel".to_owned()
-            }
-            5 => {
-                image::break_machine(&mut plain);
-                "of another machine".to_owned()
-            }
-            6 => {
+        let mut image = self.image();
+        let mut params = "";
+        let (what, xz_too) = match self.rng.u8(..12) {
+            0..2 => (self.damage(&mut image), true),
+            2..7 => (self.disguise(&mut image), false),
+            7 => {
                 // The kernel lets it through. It fails before it can be seen, where the name
                 // would go on with what follows it in memory.
                 params = "gated=maybe";
-                plain = self.images[GATED].plain.clone();
-                image::rename(&mut plain, MODULES[GATED], &"n".repeat(NAME_LEN));
-                name = MODULES[GATED].to_owned();
-                "with a name too long".to_owned()
+                (self.name_too_long(&mut image), false)
             }
-            7 => {
-                let new = MODULES[self.rng.usize(..MODULES.len())];
-                image::rename(&mut plain, &name, new);
-                format!("as {new}")
-            }
-            8 => {
-                let content = 0..plain.len();
-                image::flip(&mut signed, content, &mut self.rng);
-                plain = signed;
-                "flipped since it was signed".to_owned()
-            }
-            9 => {
-                let other = self.image();
-                plain.extend(other.signature());
-                format!("with the signature of {}", other.name)
-            }
-            10 => {
-                plain.extend(image::NO_SIGNATURE);
-                "with a signature that is none".to_owned()
-            }
+            8..11 => (self.forge(&mut image), false),
             _ => {
-                (plain, broken_xz) = (vec![], Some(vec![]));
-                "empty".to_owned()
+                image.plain.clear();
+                image.xz.clear();
+                ("empty".to_owned(), true)
             }
         };
-        self.request(format!("{name} {what}"), plain, broken_xz, Memory::text(params))
+        let Image { name, plain, xz, .. } = image;
+        let xz = xz_too.then_some(xz);
+        self.request(format!("{name} {what}"), plain, xz, Memory::text(params))
+    }
+
+    /// Breaks it anywhere, compressed or not.
+    fn damage(&mut self, image: &mut Image) -> String {
+        if self.rng.bool() {
+            self.truncate(&mut image.plain);
+            self.truncate(&mut image.xz);
+            return format!("truncated to {} or {}", image.plain.len(), image.xz.len());
+        }
+        image::break_vermagic(&mut image.plain);
+        self.flip_anywhere(&mut image.plain);
+        self.flip_anywhere(&mut image.xz);
+        "flipped anywhere".to_owned()
+    }
+
+    /// Makes it say something else of itself.
+    fn disguise(&mut self, Image { name, plain, .. }: &mut Image) -> String {
+        match self.rng.u8(..5) {
+            0 => self.spoil(plain, ".strtab"),
+            1 => self.spoil(plain, ".modinfo"),
+            2 => {
+                image::break_vermagic(plain);
+                "of another kernel".to_owned()
+            }
+            3 => {
+                image::break_machine(plain);
+                "of another machine".to_owned()
+            }
+            _ => {
+                let new = MODULES[self.rng.usize(..MODULES.len())];
+                image::rename(plain, name, new);
+                format!("as {new}")
+            }
+        }
+    }
+
+    fn name_too_long(&mut self, image: &mut Image) -> String {
+        *image = self.images[GATED].clone();
+        image::rename(&mut image.plain, MODULES[GATED], &"n".repeat(NAME_LEN));
+        "with a name too long".to_owned()
+    }
+
+    /// Gives it a signature that is not its own.
+    fn forge(&mut self, image: &mut Image) -> String {
+        match self.rng.u8(..3) {
+            0 => {
+                let content = 0..image.plain.len();
+                image::flip(&mut image.signed, content, &mut self.rng);
+                image.plain.clone_from(&image.signed);
+                "flipped since it was signed".to_owned()
+            }
+            1 => {
+                let other = self.image();
+                image.plain.extend(other.signature());
+                format!("with the signature of {}", other.name)
+            }
+            _ => {
+                image.plain.extend(image::NO_SIGNATURE);
+                "with a signature that is none".to_owned()
+            }
+        }
     }
 
     fn truncate(&mut self, image: &mut Vec<u8>) {

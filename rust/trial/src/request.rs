@@ -217,6 +217,14 @@ pub fn errno(result: Result<(), i32>) -> i32 {
     result.err().map_or(0, |errno| errno.min(NO_ERRNO))
 }
 
+/// What reports call it; 0 is success.
+pub fn name(errno: i32) -> String {
+    match errno {
+        0 => "loaded".to_owned(),
+        errno => format!("{:?}", Errno::from_raw(errno)),
+    }
+}
+
 /// From here on the signal ends a wait, not the process.
 pub fn catch(signal: Signal) -> Result<(), Errno> {
     handle(signal, SigHandler::Handler(nothing))

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    io,
     ops::Range,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -35,6 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(60);
 /// The switch of the second processor.
 const ONLINE: &str = "/sys/devices/system/cpu/cpu1/online";
+/// What the hog leaves of the memory, in bytes.
+const SPARED: usize = 256 << 20;
 /// Whether each name can be loaded is looked at after so many episodes.
 const PROBE: u32 = 10;
 const PROGRESS: Duration = Duration::from_secs(15);
@@ -282,15 +284,16 @@ impl Scene {
         let flags = if load.how == How::Xz { COMPRESSED_FILE } else { 0 };
         let handler = if load.catches { request::catch } else { request::die_of };
         handler(Signal::SIGINT).map_err(plain)?;
-        let file = load.fail_nth.and_then(|_| injection::open().ok());
-        let fail = |nth| file.as_ref().map(|file| injection::fail(file, nth));
+        let plain_io = |e: io::Error| e.raw_os_error().unwrap_or(libc::EIO);
+        let file = load.fail_nth.map(|_| injection::open()).transpose().map_err(plain_io)?;
+        let fail = |nth| file.as_ref().map_or(Ok(()), |file| injection::fail(file, nth));
         wait();
-        let _ = fail(load.fail_nth.unwrap_or_default());
+        fail(load.fail_nth.unwrap_or_default()).map_err(plain_io)?;
         let result = match load.how {
             How::Init => calls::init_module(&source.memory, &params),
             _ => calls::finit_module(number, &params, flags),
         };
-        let _ = fail(0);
+        fail(0).map_err(plain_io)?;
         result
     }
 }
@@ -299,7 +302,8 @@ impl Scene {
 fn disturbers(episode: &Episode) -> Result<Vec<Request>> {
     let mut disturbers = vec![];
     if episode.hog {
-        disturbers.push(Request::helper(&hog)?);
+        let bytes = kernel::available()?.saturating_sub(SPARED);
+        disturbers.push(Request::helper(&|| hog(bytes))?);
     }
     if episode.hotplug && Path::new(ONLINE).exists() {
         disturbers.push(Request::helper(&hotplug)?);
@@ -361,20 +365,14 @@ fn clean_up() -> Result<()> {
             "{name} cannot be removed: {removed:?}"
         );
     }
-    let left: Vec<String> = kernel::modules()?.into_iter().map(|m| m.name).collect();
-    let left: Vec<&String> =
-        left.iter().filter(|m| !gate::RESIDENT.contains(&m.as_str())).collect();
-    ensure!(left.is_empty(), "left over: {left:?}");
+    gate::is_alone()?;
     ensure!(gate::waiting()? == 0, "an init waits at the gate though nothing is loaded");
     Ok(())
 }
 
-/// Takes all memory but 256 MiB, and keeps it until it is killed.
-fn hog() {
-    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    let memory = vec![1u8; kib.unwrap_or_default().saturating_sub(256 << 10) << 10];
+/// Takes so many bytes of memory, and keeps them until it is killed.
+fn hog(bytes: usize) {
+    let memory = vec![1u8; bytes];
     std::hint::black_box(&memory);
     nix::unistd::pause();
 }
@@ -389,9 +387,8 @@ fn hotplug() {
 
 fn name(end: Option<End>) -> String {
     match end {
-        Some(End::Returned(0)) => "loaded".to_owned(),
         Some(End::Returned(NO_ERRNO)) => "ERESTART".to_owned(),
-        Some(End::Returned(errno)) => format!("{:?}", Errno::from_raw(errno)),
+        Some(End::Returned(errno)) => request::name(errno),
         Some(End::Killed) => "killed".to_owned(),
         None => "running".to_owned(),
     }
