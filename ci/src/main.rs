@@ -308,4 +308,18 @@ mod tests {
         assert!(line.contains("for KERNEL [possible values: ") && line.lines().count() == 1, "{line}");
         assert_eq!(said(&["make", "boots"]).lines().count(), 1);
     }
+
+    #[test]
+    fn a_choice_that_means_nothing_is_refused() {
+        let refusal = |words: &[&str]| {
+            let cli = Cli::try_parse_from([&["make"], words].concat()).unwrap();
+            fail_if_meaningless(&cli.verb, &cli.opts).err().map(|error| error.to_string())
+        };
+        assert!(refusal(&["boot", "--kernel", "on"]).is_some_and(|error| error.contains("leave KERNEL out")));
+        assert!(refusal(&["bench", "--debug"]).is_some_and(|error| error.contains("leave DEBUG out")));
+        assert!(refusal(&["submit", "--kdir", "x"]).is_some_and(|error| error.contains("leave KDIR out")));
+        assert_eq!(refusal(&["soak", "--kernel", "on"]), None);
+        assert_eq!(refusal(&["test", "--debug"]), None);
+        assert_eq!(refusal(&["boot", "--kdir", "x"]), None);
+    }
 }
