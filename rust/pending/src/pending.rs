@@ -370,7 +370,7 @@ pub unsafe extern "C" fn mod_pending_init() -> c_int {
 ///
 /// # Safety
 ///
-/// [`mod_pending_init`] must have been called.
+/// None, but that of [`mod_pending_init`]; `unsafe` is what bindgen declares it as.
 #[export]
 pub unsafe extern "C" fn mod_pending_any() -> bool {
     !PENDING.lock().is_empty()
