@@ -58,10 +58,10 @@ pub fn soak(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     on_kernel(project, tools, tree, &[trial])
 }
 
-/// The verb `signals`; the oops damages a kernel of its own.
+/// The verb `signals`; what leaves a kernel unable to load has one of its own.
 pub fn signals(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let trial = |mode| Trial { mode, arguments: String::new(), limit: SPARE, options: vec![] };
-    on_kernel(project, tools, tree, &["signals", "oops"].map(trial))
+    on_kernel(project, tools, tree, &["signals", "oops", "disabled"].map(trial))
 }
 
 /// The verb `faults`: each allocation of a load fails in turn, where the kernel can do that.

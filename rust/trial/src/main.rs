@@ -54,6 +54,8 @@ enum Mode {
     Signals,
     /// An init that oopses: the kernel is damaged afterwards
     Oops,
+    /// The sysctl that forbids all loads, set while requests wait
+    Disabled,
     /// Load one module, as the kernel asks modprobe to
     #[command(hide = true)]
     Modprobe {
@@ -102,6 +104,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Mode::Faults => faults::run(&args.modules),
         Mode::Signals => signals::run(&args.modules),
         Mode::Oops => signals::oops(&args.modules),
+        Mode::Disabled => signals::disabled(&args.modules),
         Mode::Modprobe { name } => signals::modprobe(name),
     }
 }

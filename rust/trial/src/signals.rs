@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -38,7 +38,7 @@ const OTHER: &str = "test_module_load2";
 
 type Case = fn(&Scene) -> Result<()>;
 
-/// All cases but the one that leaves the kernel damaged.
+/// All cases but those that leave the kernel unable to load.
 pub fn run(dir: &Path) -> Result<()> {
     let cases: [(&str, Case); 6] = [
         ("waiter killed at each stage", waiter_killed_at_each_stage),
@@ -54,6 +54,15 @@ pub fn run(dir: &Path) -> Result<()> {
 /// An init that oopses: the load stays pending for ever.
 pub fn oops(dir: &Path) -> Result<()> {
     play(dir, &[("owner whose init oopses", owner_whose_init_oopses)])
+}
+
+/// kernel.modules_disabled, which nothing takes back, is set while requests wait.
+pub fn disabled(dir: &Path) -> Result<()> {
+    gate::load(dir)?;
+    gate::open(false)?;
+    owner_killed_when_modules_are_disabled(&Scene { dir })?;
+    println!("ok: owner of one file killed when modules are disabled");
+    Ok(())
 }
 
 /// What modprobe would do, for a module whose init loads itself.
@@ -88,12 +97,11 @@ impl Scene<'_> {
     /// Starts a load of its own file or image.
     fn load(&self, name: &str, by_file: bool) -> Result<Request> {
         let image = Image::read(self.dir, name)?.plain;
-        let (file, memory) = (calls::memory_file(&image)?, Memory::Bytes(image));
-        let none = Memory::text("");
-        Request::fork(name, &|| match by_file {
-            true => calls::finit_module(calls::number(file.as_fd()), &none, 0),
-            false => calls::init_module(&memory, &none),
-        })
+        if by_file {
+            return load_file(name, &calls::memory_file(&image)?);
+        }
+        let memory = Memory::Bytes(image);
+        Request::fork(name, &|| calls::init_module(&memory, &Memory::text("")))
     }
 
     /// A load whose init waits at the gate, and others that wait for it.
@@ -104,11 +112,7 @@ impl Scene<'_> {
     }
 
     fn waiters(&self, name: &str) -> Result<Vec<Request>> {
-        let load = |number| self.load(name, number % 2 == 0);
-        let mut waiters = (0..WAITERS).map(load).collect::<Result<Vec<_>>>()?;
-        ensure!(request::settled(&mut waiters, PATIENCE)?, "the waiters do not sleep");
-        ensure!(waiters.iter().all(|w| w.end.is_none()), "a waiter did not wait");
-        Ok(waiters)
+        asleep((0..WAITERS).map(|number| self.load(name, number % 2 == 0)).collect::<Result<_>>()?)
     }
 
     /// The name is free: it can be loaded and removed.
@@ -218,6 +222,32 @@ fn owner_whose_init_oopses(scene: &Scene) -> Result<()> {
     let removed = calls::delete_module(&Memory::text(OOPS), NONBLOCK | FORCE);
     ensure!(removed == Err(libc::EBUSY), "its removal: {removed:?}");
     Ok(())
+}
+
+fn owner_killed_when_modules_are_disabled(scene: &Scene) -> Result<()> {
+    let file = calls::memory_file(&Image::read(scene.dir, GATED)?.plain)?;
+    let mut owner = load_file(GATED, &file)?;
+    until("the init runs", || Ok(gate::waiting()? == 1))?;
+    let load = |_| load_file(GATED, &file);
+    let mut waiters = asleep((0..WAITERS).map(load).collect::<Result<_>>()?)?;
+    gate::write("/proc/sys/kernel/modules_disabled", "1")?;
+    owner.kill()?;
+    ended(&mut owner, End::Killed)?;
+    all_ended(&mut waiters, End::Returned(libc::EPERM))?;
+    gate::is_alone()
+}
+
+/// Starts a load of this file, which others may load, too.
+fn load_file(name: &str, file: &OwnedFd) -> Result<Request> {
+    let number = calls::number(file.as_fd());
+    Request::fork(name, &|| calls::finit_module(number, &Memory::text(""), 0))
+}
+
+/// They all sleep.
+fn asleep(mut waiters: Vec<Request>) -> Result<Vec<Request>> {
+    ensure!(request::settled(&mut waiters, PATIENCE)?, "the waiters do not sleep");
+    ensure!(waiters.iter().all(|w| w.end.is_none()), "a waiter did not wait");
+    Ok(waiters)
 }
 
 fn remove(name: &str) -> Result<()> {
