@@ -134,7 +134,7 @@ enum Verb {
     Soak,
     /// each allocation of a load fails in turn: an error comes back, nothing leaks, the next load works
     Faults,
-    /// requests killed at bad moments, loads that load themselves, an init that oopses
+    /// requests killed at bad moments, loads of themselves, an init that oopses, loads disabled
     Signals,
     /// suites by others on both kernels: selftests, stress-ng, modprobe, udev
     Suites,
