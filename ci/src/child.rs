@@ -21,7 +21,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How often a wait looks at the clock and at the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
-/// What a process group gets between SIGTERM and SIGKILL.
+/// What processes get to end: between SIGTERM and SIGKILL, and once the first one has ended.
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -113,8 +113,8 @@ pub fn supervise(
         }
         fail_if_interrupted()?;
         if let Some(status) = group.child.try_wait()? {
-            // What was written last is still in the pipes.
-            while let Ok(line) = lines.recv_timeout(TICK) {
+            // What was written last is still in the pipes, which somebody else may hold open.
+            while let Ok(line) = lines.recv_timeout(GRACE) {
                 on_line(&line);
             }
             group.over = true;

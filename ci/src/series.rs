@@ -227,13 +227,25 @@ pub fn mails<'a>(
     let mut files = Files::new();
     for path in numbered(out.path())? {
         let name = Path::new("patches").join(path.file_name().unwrap_or_default());
-        files.insert(name, fs::read(&path)?);
+        let mail = fs::read(&path)?;
+        if !is_one_mail(&mail) {
+            bail!(
+                "{}: a line of the message begins with \"From \", as a mail does: wrap it elsewhere",
+                name.display()
+            );
+        }
+        files.insert(name, mail);
     }
     let cover = files.get(&Path::new("patches").join(COVER)).context("git wrote no cover letter")?;
     if String::from_utf8_lossy(cover).contains(UNWRITTEN) {
         bail!("the series has no cover letter: write it with git -C linux branch --edit-description");
     }
     Ok(files)
+}
+
+/// In a mailbox, a line that begins so is the first one of the next mail.
+fn is_one_mail(mail: &[u8]) -> bool {
+    String::from_utf8_lossy(mail).lines().skip(1).all(|line| !line.starts_with("From "))
 }
 
 /// What in this repository is not as `files` has it.
@@ -396,5 +408,15 @@ pub mod tests {
         let git = tree(root.path());
         git.capture(["config", "--unset", "branch.series.description"]).unwrap();
         assert!(export(&git).unwrap_err().to_string().contains("no cover letter"));
+    }
+
+    #[test]
+    fn a_message_that_a_mailbox_would_cut_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let git = tree(root.path());
+        git.capture(["commit", "-q", "--amend", "-m", "module: two", "-m", "One.\nFrom there on, two."])
+            .unwrap();
+        let error = export(&git).unwrap_err().to_string();
+        assert!(error.starts_with("patches/0002-module-two.patch: ") && error.contains("From "), "{error}");
     }
 }

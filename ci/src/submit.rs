@@ -21,6 +21,8 @@ const TESTED: &str = "build/series.tested";
 /// What `patches/` was when each patch has passed its checks.
 const CHECKED: &str = "build/series.checked";
 const DEST: &str = "build/submit";
+/// All mails in one file of that folder.
+const MAILBOX: &str = "series.mbx";
 
 type Addresses = BTreeSet<String>;
 
@@ -51,7 +53,11 @@ pub fn submit(project: &Project) -> Result<()> {
         println!("without your Signed-off-by, which the kernel asks for: make submit SIGNOFF=1 adds it");
     }
     println!("nothing is sent. Read the mails, then:");
-    println!("    git send-email --confirm=always --to-cmd=true {DEST}/*.patch");
+    println!("    git send-email --no-thread --confirm=always --to-cmd=true {DEST}/*.patch");
+    println!(
+        "What who gets them will do is this, in a kernel tree: b4 am -m {DEST}/{MAILBOX} {}",
+        id(&mails)?
+    );
     Ok(())
 }
 
@@ -108,7 +114,8 @@ fn write(git: &Git, sender: &[String; 2], signoff: bool) -> Result<Vec<Mail>> {
     let branch = git.branch()?;
     let date = git.capture(["log", "-1", "--format=%aI"])?;
     let from = format!("--from={name} <{address}>");
-    let options = if signoff { vec![from.as_str(), "--signoff"] } else { vec![from.as_str()] };
+    let mut options = vec![from.as_str(), "--thread"];
+    options.extend(signoff.then_some("--signoff"));
     let files = series::mails(git, &branch, [name, address, date.as_str()].into_iter(), &options)?;
 
     let mut mails = vec![];
@@ -132,6 +139,13 @@ fn write(git: &Git, sender: &[String; 2], signoff: bool) -> Result<Vec<Mail>> {
         mail.text = addressed(&mail.text, &mail.recipients)?;
     }
     Ok(mails)
+}
+
+/// That of the cover letter, which the others answer to.
+fn id(mails: &[Mail]) -> Result<&str> {
+    let cover = &mails.first().context("no mails")?.text;
+    let line = cover.lines().find(|line| line.to_ascii_lowercase().starts_with("message-id: <"));
+    line.and_then(|line| line.split(['<', '>']).nth(1)).context("git gave the cover letter no Message-ID")
 }
 
 /// What the tree's own script says of a patch.
@@ -177,6 +191,7 @@ fn save(project: &Project, mails: &[Mail]) -> Result<()> {
     for mail in mails {
         fs::write(part.path().join(&mail.name), &mail.text)?;
     }
+    fs::write(part.path().join(MAILBOX), mails.iter().map(|mail| mail.text.as_str()).collect::<String>())?;
     if dest.exists() {
         fs::remove_dir_all(&dest).with_context(|| format!("cannot remove {DEST}"))?;
     }
@@ -220,15 +235,23 @@ esac
         for signoff in [false, true] {
             save(&project, &write(&git, &me(), signoff).unwrap()).unwrap();
             let fresh = series::tests::fresh(root.path());
-            for patch in series::patch_files(&root.path().join(DEST)).unwrap() {
-                fresh.capture(["am", "--quiet", &patch.to_string_lossy()]).unwrap();
-            }
+            let mailbox = root.path().join(DEST).join(MAILBOX);
+            fresh.capture(["am", "--quiet", "--empty=drop", &mailbox.to_string_lossy()]).unwrap();
             let log = "log --format=%an%n%s%n%T base..HEAD".split(' ');
             assert_eq!(fresh.capture(log.clone()).unwrap(), git.capture(log).unwrap());
             let messages = fresh.capture(["log", "--format=%b", "refs/tags/base..HEAD"]).unwrap();
             let signed = messages.matches("Signed-off-by: Eva Ångström <eva@example.org>").count();
             assert_eq!(signed, if signoff { 2 } else { 0 });
         }
+    }
+
+    #[test]
+    fn all_answer_to_the_cover_letter() {
+        let root = tempfile::tempdir().unwrap();
+        let mails = write(&series_in(root.path()), &me(), false).unwrap();
+        let answer = format!("\nIn-Reply-To: <{}>\n", id(&mails).unwrap());
+        let answers: Vec<bool> = mails.iter().map(|mail| mail.text.contains(&answer)).collect();
+        assert_eq!(answers, [false, true, true]);
     }
 
     #[test]
