@@ -114,7 +114,8 @@ pub fn supervise(
         fail_if_interrupted()?;
         if let Some(status) = group.child.try_wait()? {
             // What was written last is still in the pipes, which somebody else may hold open.
-            while let Ok(line) = lines.recv_timeout(GRACE) {
+            let limit = Instant::now() + GRACE;
+            while let Ok(line) = lines.recv_timeout(limit.saturating_duration_since(Instant::now())) {
                 on_line(&line);
             }
             group.over = true;

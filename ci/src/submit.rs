@@ -237,6 +237,12 @@ esac
             let fresh = series::tests::fresh(root.path());
             let mailbox = root.path().join(DEST).join(MAILBOX);
             fresh.capture(["am", "--quiet", "--empty=drop", &mailbox.to_string_lossy()]).unwrap();
+            let from_mailbox = fresh.capture(["rev-parse", "HEAD^{tree}"]).unwrap();
+            let fresh = series::tests::fresh(root.path());
+            for patch in series::patch_files(&root.path().join(DEST)).unwrap() {
+                fresh.capture(["am", "--quiet", &patch.to_string_lossy()]).unwrap();
+            }
+            assert_eq!(fresh.capture(["rev-parse", "HEAD^{tree}"]).unwrap(), from_mailbox);
             let log = "log --format=%an%n%s%n%T base..HEAD".split(' ');
             assert_eq!(fresh.capture(log.clone()).unwrap(), git.capture(log).unwrap());
             let messages = fresh.capture(["log", "--format=%b", "refs/tags/base..HEAD"]).unwrap();
