@@ -29,6 +29,8 @@ pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &st
     cmd.env("CCACHE_DIR", project.cache.join("ccache"));
     // Another clone of the project compiles the same files under another path.
     cmd.env("CCACHE_BASEDIR", &project.root).env("CCACHE_NOHASHDIR", "1");
+    // Without this, what is not in the cache is preprocessed twice: a sixth of the time.
+    cmd.env("CCACHE_DEPEND", "1");
     cmd.env("KBUILD_BUILD_TIMESTAMP", "@0");
     cmd.env("KBUILD_BUILD_USER", "ci").env("KBUILD_BUILD_HOST", "ci");
     cmd

@@ -99,8 +99,6 @@ pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> 
             // As the host sees it.
             cmd.arg(format!("--cwd={}{STAGE}", root.display()));
             cmd.args(["--arch", name, "--root"]).arg(root);
-            // What virtme-ng calls it. The kernel would guess that only with CONFIG_BLOCK.
-            cmd.args(["--append", "root=/dev/root"]);
         }
         _ => {
             cmd.arg(format!("--cwd={STAGE}"));
@@ -109,7 +107,8 @@ pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> 
     // 9p is in QEMU itself: nothing else to install, to start and to clean up. The guest
     // gets its modules from the stage folder, not from a view of the build folder.
     cmd.args(["--force-9p", "--skip-modules", "--append"]);
-    cmd.arg(format!("printk.devkmsg=on {}", kernel.arch.parameter));
+    // What virtme-ng calls the root. The kernel would guess that only with CONFIG_BLOCK.
+    cmd.arg(format!("root=/dev/root printk.devkmsg=on {}", kernel.arch.parameter));
     if !kvm_works() {
         cmd.arg("--disable-kvm");
     }
