@@ -233,8 +233,11 @@ fn run(cli: Cli) -> Result<()> {
     child::catch_signals()?;
     let project = Project::new(cli.opts)?;
     fail_if_meaningless(&cli.verb, &project.opts)?;
+    if matches!(cli.verb, Verb::Help) {
+        return Ok(Cli::command().print_help()?);
+    }
+    let lock = project.lock()?;
     match cli.verb {
-        Verb::Help => return Ok(Cli::command().print_help()?),
         Verb::Clean => return clean::clean(&project),
         Verb::Distclean => return clean::distclean(&project),
         Verb::Mutants => return mutants::run(&project),
@@ -262,7 +265,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Faults => trial::faults(&project, &tools, &tree),
         Verb::Signals => trial::signals(&project, &tools, &tree),
         Verb::Suites => suites::run(&project, &tools, &tree),
-        Verb::Shell => shell::run(&project, &tools, &tree),
+        Verb::Shell => shell::run(&project, &tools, &tree, lock),
         _ => architectures::build(&project, &tools, &tree),
     }
 }

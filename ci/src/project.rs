@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
@@ -48,6 +49,16 @@ impl Project {
     pub fn kernel(&self) -> &str {
         let default = if self.opts.debug { DEBUG } else { ORDINARY };
         self.opts.kernel.as_deref().unwrap_or(default)
+    }
+
+    /// Verbs share folders: one at a time, until what this gives is dropped. A file system
+    /// without locks has none.
+    pub fn lock(&self) -> Result<File> {
+        let root = File::open(&self.root).context("cannot open the project's folder")?;
+        if let Err(TryLockError::WouldBlock) = root.try_lock() {
+            bail!("another make works in {}: wait for it, or use another clone", self.root.display());
+        }
+        Ok(root)
     }
 
     pub fn patches(&self) -> PathBuf {
@@ -104,6 +115,17 @@ pub fn for_test(root: &Path) -> Project {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_verb_works_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = for_test(dir.path());
+        let first = project.lock().unwrap();
+        let second = project.lock().unwrap_err().to_string();
+        assert!(second.starts_with("another make works in "), "{second}");
+        drop(first);
+        project.lock().unwrap();
+    }
 
     #[test]
     fn the_cache_holds_whole_things_only() {

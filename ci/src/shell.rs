@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `shell`: a prompt on one of the kernels.
 
+use std::fs::File;
+
 use anyhow::{bail, Context, Result};
 
 use crate::build;
@@ -10,10 +12,12 @@ use crate::project::Project;
 use crate::tree::Tree;
 use crate::vng;
 
-pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+/// `lock` is not kept while the prompt is open.
+pub fn run(project: &Project, tools: &Tools, tree: &Tree, lock: File) -> Result<()> {
     let arch = project.opts.arch.with_vng()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[project.kernel()]))?;
     let kernel = &kernels[project.kernel()];
+    drop(lock);
     println!(
         "kernel \"{}\": the test modules and ./burst (--help) are in the current folder; exit ends it",
         kernel.name
