@@ -210,4 +210,11 @@ mod tests {
         let anywhere: Check = toml::from_str(&format!("{toml}anywhere = true\n")).unwrap();
         assert_eq!(anywhere.findings(output, &files).unwrap().len(), 3);
     }
+    #[test]
+    fn a_program_of_checkpatch_that_cannot_run_is_a_finding() {
+        let plan = Plan::read();
+        let checkpatch = plan.check.iter().find(|check| check.name.starts_with("checkpatch")).unwrap();
+        let said = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'ply'\n";
+        assert_eq!(checkpatch.findings(said, &[]).unwrap().len(), 1);
+    }
 }
