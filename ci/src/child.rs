@@ -2,9 +2,11 @@
 //! Child processes: each leads a process group of its own, so that whatever it
 //! started (compilers, QEMU) ends with it on Ctrl-C and on a time limit.
 
+use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
@@ -59,6 +61,12 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     // Messages are read by this program, too.
     cmd.env("LC_ALL", "C.UTF-8");
     cmd
+}
+
+/// What `cmd` starts by name is looked for in `dir` first.
+pub fn look_first(cmd: &mut Command, dir: &Path) {
+    let path = env::var("PATH").unwrap_or_default();
+    cmd.env("PATH", format!("{}:{path}", dir.display()));
 }
 
 /// The standard output of a short command, as text.

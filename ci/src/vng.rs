@@ -88,8 +88,7 @@ fn wrapped(guest: &Guest) -> String {
 pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
     let mut cmd = child::command(tools.vng_dir.join("vng"));
     // vng finds its parts through PATH.
-    let path = std::env::var("PATH").unwrap_or_default();
-    cmd.env("PATH", format!("{}:{path}", tools.vng_dir.display()));
+    child::look_first(&mut cmd, &tools.vng_dir);
     cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", &cpus.to_string()]);
     cmd.args(["--memory", &memory()?]);
     cmd.arg(format!("--rodir={STAGE}={}", kernel.stage.display()));

@@ -2,7 +2,6 @@
 //! One check of one patch.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -118,7 +117,7 @@ impl Checker<'_> {
             let mut cmd = child::command(self.program(&words[0]));
             cmd.args(&words[1..]).current_dir(&self.git.dir);
             // Debian's Python has the modules that the tree's scripts need, another may not.
-            cmd.env("PATH", format!("/usr/bin:{}", env::var("PATH").unwrap_or_default()));
+            child::look_first(&mut cmd, Path::new("/usr/bin"));
             cmd
         };
         Ok(runs.into_iter().map(command).collect())
@@ -140,7 +139,7 @@ impl Checker<'_> {
         if config.oldest {
             let rust = oldest_rust(self.project, step, &self.plan.oldest_rust)?;
             make.arg(format!("RUSTC={}", rust.join("usr/bin/rustc").display()));
-            let libraries = format!("usr/lib/{}-linux-gnu", env::consts::ARCH);
+            let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
             make.env("LD_LIBRARY_PATH", rust.join(libraries));
         }
         Ok(make)

@@ -210,6 +210,7 @@ mod tests {
         let anywhere: Check = toml::from_str(&format!("{toml}anywhere = true\n")).unwrap();
         assert_eq!(anywhere.findings(output, &files).unwrap().len(), 3);
     }
+
     #[test]
     fn a_program_of_checkpatch_that_cannot_run_is_a_finding() {
         let plan = Plan::read();
