@@ -2,16 +2,20 @@
 //! Where everything is, and the data files beside this crate.
 
 use std::env;
-use std::fs;
-use std::fs::{File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
 
 use crate::matrix::{DEBUG, ORDINARY};
 use crate::ui::Ui;
 use crate::Options;
+
+/// The project's folder, for one verb alone.
+pub type Lock = Flock<File>;
 
 /// What every verb gets: the folders, the options, the terminal.
 pub struct Project {
@@ -53,12 +57,15 @@ impl Project {
 
     /// Verbs share folders: one at a time, until what this gives is dropped. A file system
     /// without locks has none.
-    pub fn lock(&self) -> Result<File> {
+    pub fn lock(&self) -> Result<Option<Lock>> {
         let root = File::open(&self.root).context("cannot open the project's folder")?;
-        if let Err(TryLockError::WouldBlock) = root.try_lock() {
-            bail!("another make works in {}: wait for it, or use another clone", self.root.display());
+        match Flock::lock(root, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, Errno::EWOULDBLOCK)) => {
+                bail!("another make works in {}: wait for it, or use another clone", self.root.display())
+            }
+            Err(_) => Ok(None),
         }
-        Ok(root)
     }
 
     pub fn patches(&self) -> PathBuf {

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `shell`: a prompt on one of the kernels.
 
-use std::fs::File;
-
 use anyhow::{bail, Context, Result};
 
 use crate::build;
 use crate::demo;
 use crate::deps::Tools;
-use crate::project::Project;
+use crate::project::{Lock, Project};
 use crate::tree::Tree;
 use crate::vng;
 
 /// `lock` is not kept while the prompt is open.
-pub fn run(project: &Project, tools: &Tools, tree: &Tree, lock: File) -> Result<()> {
+pub fn run(project: &Project, tools: &Tools, tree: &Tree, lock: Option<Lock>) -> Result<()> {
     let arch = project.opts.arch.with_vng()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[project.kernel()]))?;
     let kernel = &kernels[project.kernel()];

@@ -140,7 +140,7 @@ pub fn align_right(table: &mut Table, columns: impl IntoIterator<Item = usize>) 
 /// A table for the terminal that README.md can have, too.
 pub fn table(header: impl Into<Row>) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN);
+    table.load_preset(presets::ASCII_MARKDOWN);
     table.set_header(header);
     table
 }

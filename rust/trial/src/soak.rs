@@ -126,7 +126,7 @@ impl Soak {
             self.episode(seed)
                 .with_context(|| format!("episode {} of this seed", self.episodes + 1))?;
             self.episodes += 1;
-            if self.episodes.is_multiple_of(PROBE) {
+            if self.episodes % PROBE == 0 {
                 self.probe()?;
             }
             if shown.elapsed() > PROGRESS {
