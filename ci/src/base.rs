@@ -13,8 +13,9 @@ use serde::Deserialize;
 use tar::{Archive, EntryType};
 
 use crate::apt::Apt;
-use crate::child;
+use crate::child::{self, Interrupted};
 use crate::git::{Git, DATE, EMAIL, NAME};
+use crate::programs::Version;
 use crate::project::{data, Project};
 use crate::ui::Step;
 
@@ -46,6 +47,15 @@ fn bases() -> Bases {
     data("base.toml", include_str!("../base.toml"))
 }
 
+impl Base {
+    /// Whether it is the one that the series is for, or has come in its place.
+    pub fn is_ours(&self) -> bool {
+        let release = |base: &Base| Version::find(&base.name).map(|version| version.release());
+        let pinned = pinned();
+        self.package == pinned.package && !self.name.contains('-') && release(self) == release(&pinned)
+    }
+}
+
 /// Those of base.toml; the first is the one that the series is for.
 pub fn known() -> Vec<Base> {
     bases().base
@@ -54,6 +64,88 @@ pub fn known() -> Vec<Base> {
 /// The one that the series is for.
 pub fn pinned() -> Base {
     known().swap_remove(0)
+}
+
+/// The one that the series is for; where Debian has dropped that version, the newest of the
+/// same release that it has.
+pub fn ours(project: &Project) -> Result<Base> {
+    let pinned = pinned();
+    if is_cached(project, &pinned) {
+        return Ok(pinned);
+    }
+    let offered = project.ui.step(&format!("look for Linux {}", pinned.name), |step| {
+        let offered = offers(step, &pinned)?;
+        step.note(format!("{} versions", offered.len()));
+        Ok(offered)
+    });
+    let (base, whence) = match offered {
+        Ok(offered) => match choose(&pinned, offered) {
+            Some(base) => (base, "Debian has"),
+            None => bail!("Debian has no Linux {} any more, and none like it: {KDIR}", pinned.name),
+        },
+        // Without a network, the one of an earlier day will do.
+        Err(error) => match choose(&pinned, cached(project, &pinned)) {
+            Some(base) if !error.is::<Interrupted>() => (base, "the cache has"),
+            _ => return Err(error),
+        },
+    };
+    if base != pinned {
+        let (name, version) = (&base.name, &base.version);
+        let line = format!(
+            "no Linux {} any more: {whence} {name} ({version}), the series goes on that",
+            pinned.name
+        );
+        project.ui.say(&line);
+    }
+    Ok(base)
+}
+
+/// What to do without a base.
+const KDIR: &str = "give KDIR=<git tree or unpacked tarball of Linux 7.x>";
+
+/// `pinned` if it is among them, else the newest of its release.
+fn choose(pinned: &Base, offered: Vec<Base>) -> Option<Base> {
+    let mut alike: Vec<Base> = offered.into_iter().filter(Base::is_ours).collect();
+    if let Some(at) = alike.iter().position(|base| base.version == pinned.version) {
+        return Some(alike.swap_remove(at));
+    }
+    alike.sort_by_key(|base| Version::find(&base.name));
+    alike.pop()
+}
+
+/// All versions of its package that apt can get.
+fn offers(step: &mut Step, pinned: &Base) -> Result<Vec<Base>> {
+    let dir = tempfile::tempdir()?;
+    let apt = Apt::new(dir.path(), &[&pinned.suite]).context(KDIR)?;
+    step.run(&mut apt.get(&["update"]))
+        .with_context(|| format!("{}: check the network, or {KDIR}", apt.mirror))?;
+    let lines = step.run(&mut apt.cache(&["madison", &pinned.package]))?;
+    Ok(lines.lines().filter_map(offer).collect())
+}
+
+/// Versions of its package that are in the cache.
+fn cached(project: &Project, pinned: &Base) -> Vec<Base> {
+    let entries = fs::read_dir(&project.cache).into_iter().flatten().flatten();
+    let base = |name: String| {
+        let version = name.strip_prefix(&pinned.package)?.strip_prefix('_')?.strip_suffix(".git")?;
+        offer(&format!("{} | {version} | cache {}/main", pinned.package, pinned.suite))
+    };
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter_map(base).collect()
+}
+
+fn cache_name(base: &Base) -> String {
+    format!("{}_{}.git", base.package, base.version)
+}
+
+/// Whether it need not be downloaded.
+pub fn is_cached(project: &Project, base: &Base) -> bool {
+    project.cache.join(cache_name(base)).exists()
+}
+
+/// The subject of its one commit.
+pub fn subject(base: &Base) -> String {
+    format!("Linux {} ({})", base.name, base.package)
 }
 
 /// Any of base.toml.
@@ -98,7 +190,7 @@ fn offer(line: &str) -> Option<Base> {
 /// The repository, with the tag `base`.
 pub fn repository(project: &Project, base: &Base) -> Result<PathBuf> {
     let name = &base.name;
-    project.cached(&format!("{}_{}.git", base.package, base.version), |part| {
+    project.cached(&cache_name(base), |part| {
         project.need_space(&project.cache, 5, "a base kernel")?;
         let git = part.join("git");
         let unpacked =
@@ -111,20 +203,18 @@ pub fn repository(project: &Project, base: &Base) -> Result<PathBuf> {
 }
 
 fn download(step: &mut Step, base: &Base, dir: &Path) -> Result<PathBuf> {
-    let apt = Apt::new(dir, &[&base.suite])?;
+    let apt = Apt::new(dir, &[&base.suite]).context(KDIR)?;
     let wanted = format!("{}={}", base.package, base.version);
     step.note(format!("{wanted} from {}", base.suite));
-    apt.unpack(step, &[&wanted]).with_context(|| {
-        format!("no {wanted} from {}: check the network, or give KDIR=<kernel git tree>", apt.mirror)
-    })
+    apt.unpack(step, &[&wanted])
+        .with_context(|| format!("no {wanted} from {}: check the network, or {KDIR}", apt.mirror))
 }
 
 fn commit(step: &mut Step, base: &Base, unpacked: &Path, repository: PathBuf) -> Result<()> {
     fs::create_dir(&repository)?;
     let git = Git::at(repository);
     step.run(&mut git.cmd(["init", "-q", "--bare", "-b", "linux", "."]))?;
-    let subject = format!("Linux {} ({})", base.name, base.package);
-    import(&git, &subject, &unpacked.join(format!("usr/src/{}.tar.xz", base.package)))?;
+    import(&git, &subject(base), &unpacked.join(format!("usr/src/{}.tar.xz", base.package)))?;
     step.run(&mut git.cmd(["tag", "base"]))?;
     step.note(git.capture(["log", "-1", "--format=%h %s"])?);
     Ok(())
@@ -187,13 +277,42 @@ fn write_commit(subject: &str, archive: impl Read, mut stream: impl Write) -> Re
 
 /// Debian ignores every file at the top, and so every file that is new; in mainline
 /// git sees new files.
-fn without_debian(gitignore: &str) -> &str {
+pub fn without_debian(gitignore: &str) -> &str {
     gitignore.find("\n#\n# Debian packaging").map_or(gitignore, |end| &gitignore[..end])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{known, offer, without_debian};
+    use super::{cached, choose, known, offer, pinned, without_debian, Base};
+    use crate::project::for_test;
+
+    fn versions(list: &[&str]) -> Vec<Base> {
+        let line = |version: &&str| offer(&format!("linux-source-7.3 | {version} | x trixie-backports/main"));
+        list.iter().filter_map(line).collect()
+    }
+
+    #[test]
+    fn a_base_that_is_gone_is_replaced() {
+        let chosen = |list: &[&str]| choose(&pinned(), versions(list)).map(|base| base.version);
+        let (old, gone) = ("7.3.10-1~bpo13+1", "7.3.9-2~bpo13+1");
+        assert_eq!(chosen(&[gone, &pinned().version, old]), Some(pinned().version));
+        assert_eq!(chosen(&[gone, old, "7.4.1-1"]).as_deref(), Some(old));
+        assert_eq!(chosen(&["7.4.1-1"]), None);
+    }
+
+    #[test]
+    fn the_cache_offers_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = for_test(dir.path());
+        assert_eq!(cached(&project, &pinned()), []);
+        for name in
+            ["linux-source-7.3_7.3.9-2~bpo13+1.git", "linux-source-7.3_7.3~rc7-1~exp1.git", "bindgen-0.72.1"]
+        {
+            std::fs::create_dir_all(project.cache.join(name)).unwrap();
+        }
+        let found = choose(&pinned(), cached(&project, &pinned()));
+        assert_eq!(found, versions(&["7.3.9-2~bpo13+1"]).pop());
+    }
 
     #[test]
     fn an_offer_is_a_base() {

@@ -13,6 +13,7 @@ use crate::ui;
 
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     let mut bases = base::known();
+    bases[0] = base::ours(project)?;
     let required = bases.len();
     let newest = project.ui.step("look for the newest kernel", |step| {
         let newest = base::newest(step)?;

@@ -138,7 +138,12 @@ impl<'a> Job<'a> {
                 self.programs(step)?;
             }
             match self.has_initramfs {
-                true => initramfs::make(step, &self.tree.dir, self.arch, &self.obj, &self.stage, &headers),
+                true => initramfs::make(
+                    step,
+                    (self.tools, &self.tree.dir),
+                    self.arch,
+                    (&self.obj, &self.stage, &headers),
+                ),
                 false => Ok(()),
             }
         })
@@ -272,7 +277,8 @@ impl<'a> Job<'a> {
     fn kselftest(&self, step: &mut Step, headers: &Path) -> Result<()> {
         let mut make = child::command("make");
         make.arg("-C").arg(self.tree.dir.join(kselftest::contract().directory));
-        make.arg(format!("OUTPUT={}", self.stage.display())).arg("LLVM=-19");
+        make.arg(format!("OUTPUT={}", self.stage.display()));
+        self.tools.give_to(&mut make);
         make.arg(format!("KHDR_INCLUDES=-isystem {}", headers.display()));
         step.run(&mut make).map(drop)
     }

@@ -242,7 +242,5 @@ mod tests {
     fn a_missing_program_names_its_package() {
         let error = capture(&mut command("qemu-system-x86_64-not-there")).unwrap_err();
         assert!(error.to_string().contains("make deps"), "{error}");
-        assert!(deps::remedy("clang-19").contains("package clang-19"));
-        assert!(deps::remedy("qemu-system-ppc64").contains("make deps ARCH=ppc64le"));
     }
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::build::Kernel;
 use crate::child;
+use crate::deps::Tools;
 use crate::judge::{DONE, UP};
 use crate::kselftest::{self, CPUS};
 use crate::matrix::Arch;
@@ -23,18 +24,16 @@ const MEMORY: &str = "1G";
 /// Builds the programs and packs the archive, in the stage folder.
 pub fn make(
     step: &mut Step,
-    tree: &Path,
+    (tools, tree): (&Tools, &Path),
     arch: &Arch,
-    obj: &Path,
-    stage: &Path,
-    headers: &Path,
+    (obj, stage, headers): (&Path, &Path, &Path),
 ) -> Result<()> {
     let contract = kselftest::contract();
     let init = stage.join("init.c");
     fs::write(&init, INIT)?;
     let selftest = tree.join(&contract.directory).join(format!("{}.c", contract.program));
     for (source, program) in [(&init, "init"), (&selftest, "selftest")] {
-        let mut cc = nolibc(tree, arch, headers);
+        let mut cc = nolibc((tools, tree), arch, headers);
         step.run(cc.arg("-o").arg(stage.join(program)).arg(source))?;
     }
     let list = stage.join("initramfs.list");
@@ -44,10 +43,11 @@ pub fn make(
 }
 
 /// The compiler for a static program without a C library.
-fn nolibc(tree: &Path, arch: &Arch, headers: &Path) -> Command {
+fn nolibc((tools, tree): (&Tools, &Path), arch: &Arch, headers: &Path) -> Command {
     let include = tree.join("tools/include/nolibc");
-    let mut cc = child::command("clang-19");
-    cc.args(&arch.cc).args(["-nostdlib", "-static", "-fuse-ld=lld-19", "-fno-builtin", "-Os", "-Wall"]);
+    let mut cc = child::command(tools.llvm("clang"));
+    cc.args(&arch.cc).args(["-nostdlib", "-static", "-fno-builtin", "-Os", "-Wall"]);
+    cc.arg(format!("--ld-path={}", tools.llvm("ld.lld").display()));
     cc.arg("-include").arg(include.join("nolibc.h")).arg("-I").arg(&include);
     cc.arg("-isystem").arg(headers);
     cc.arg(format!("-DUP=\"{UP}\"")).arg(format!("-DDONE=\"{DONE}\""));

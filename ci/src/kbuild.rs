@@ -19,13 +19,9 @@ pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &st
     let mut cmd = child::command("make");
     cmd.arg("-C").arg(tree).arg(format!("O={}", obj.display()));
     cmd.arg(format!("-j{jobs}")).arg(format!("ARCH={arch}"));
+    tools.give_to(&mut cmd);
     // Not for HOSTCC: rustc takes that as the name of its linker.
-    cmd.args(["LLVM=-19", "CC=ccache clang-19"]);
-    // Debian's toolchain, not the one that rustup may have put before it.
-    cmd.args(["RUSTC=/usr/bin/rustc", "RUSTDOC=/usr/bin/rustdoc"]);
-    cmd.args(["RUSTFMT=/usr/bin/rustfmt", "CLIPPY_DRIVER=/usr/bin/clippy-driver"]);
-    cmd.arg(format!("BINDGEN={}", tools.bindgen_dir.join("bindgen").display()));
-    cmd.env("LIBCLANG_PATH", "/usr/lib/llvm-19/lib");
+    cmd.arg(format!("CC=ccache {}", tools.clang()));
     cmd.env("CCACHE_DIR", project.cache.join("ccache"));
     // Another clone of the project compiles the same files under another path.
     cmd.env("CCACHE_BASEDIR", &project.root).env("CCACHE_NOHASHDIR", "1");

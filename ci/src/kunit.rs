@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::child;
+use crate::deps;
 use crate::kselftest::{contract, Tally};
 use crate::ui::{first_error, Step};
 
@@ -41,7 +41,7 @@ struct Counts {
 pub fn read(step: &mut Step, tree: &Path, boot: &str, out: &Path) -> Result<(Tally, Vec<String>)> {
     let (log, json) = (out.join("kunit.log"), out.join("kunit.json"));
     fs::write(&log, boot)?;
-    let mut parser = child::command("/usr/bin/python3");
+    let mut parser = deps::python();
     parser.arg(tree.join("tools/testing/kunit/kunit.py")).arg("parse");
     parser.arg(format!("--json={}", json.display())).arg(&log);
     // It fails when a test does: what it has written down says more.

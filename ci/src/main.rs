@@ -26,6 +26,7 @@ mod kunit;
 mod matrix;
 mod mutants;
 mod patches;
+mod programs;
 mod project;
 mod readme;
 mod rebase;
@@ -34,11 +35,15 @@ mod series;
 mod shell;
 mod submit;
 mod suites;
+mod system;
 mod test;
+mod tools;
 mod tree;
 mod trial;
 mod twin;
 mod ui;
+mod unpacked;
+mod versions;
 mod vng;
 
 use std::ffi::OsString;
@@ -114,6 +119,8 @@ pub struct Options {
 enum Verb {
     /// install what is missing: Debian packages, bindgen, virtme-ng
     Deps,
+    /// the tools in use and their versions, for reports of bugs
+    Versions,
     /// linux/: an editable git tree, one commit per patch on the base kernel
     Tree,
     /// write patches/ and the copies in rust/ from linux/
@@ -236,6 +243,9 @@ fn run(cli: Cli) -> Result<()> {
     if matches!(cli.verb, Verb::Help) {
         return Ok(Cli::command().print_help()?);
     }
+    if matches!(cli.verb, Verb::Versions) {
+        return versions::run(&project);
+    }
     let lock = project.lock()?;
     match cli.verb {
         Verb::Clean => return clean::clean(&project),
@@ -270,11 +280,13 @@ fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// The tools and the tree, side by side: neither keeps two processors busy.
+/// What takes minutes comes after the download and the look at the room for it. The tools and
+/// the tree then are made side by side: neither keeps two processors busy.
 fn set_up(project: &Project) -> Result<(Tools, Tree)> {
     deps::packages(project)?;
+    let source = tree::source(project)?;
     thread::scope(|scope| {
-        let tools = scope.spawn(|| deps::tools(project));
+        let tools = scope.spawn(|| deps::tools(project, &source));
         let tree = tree::ensure(project);
         let tools = tools.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         Ok((tools, tree?))

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
@@ -85,9 +86,21 @@ impl Project {
         Ok(done)
     }
 
+    /// Checks the room for a base, a tree and two kernels, before anything of it is made.
+    pub fn need_space_for_all(&self) -> Result<()> {
+        const BASE: u64 = 3;
+        const TREE_AND_KERNELS: u64 = 6;
+        let device = |dir: &Path| fs::metadata(existing(dir)).map(|m| m.dev()).ok();
+        if device(&self.root) == device(&self.cache) {
+            return self.need_space(&self.root, BASE + TREE_AND_KERNELS, "all that is made");
+        }
+        self.need_space(&self.cache, BASE, "the cache")?;
+        self.need_space(&self.root, TREE_AND_KERNELS, "a kernel tree and two kernels")
+    }
+
     /// Checks that `gib` GiB are free where `dir` is or will be.
     pub fn need_space(&self, dir: &Path, gib: u64, what: &str) -> Result<()> {
-        let existing = dir.ancestors().find(|d| d.exists()).unwrap_or(Path::new("/"));
+        let existing = existing(dir);
         let stat = nix::sys::statvfs::statvfs(existing)
             .with_context(|| format!("cannot read the free space of {}", existing.display()))?;
         let free = stat.blocks_available() as u64 * stat.fragment_size() as u64 / (1 << 30);
@@ -96,6 +109,11 @@ impl Project {
         }
         Ok(())
     }
+}
+
+/// The folder that `dir` is or will be in.
+fn existing(dir: &Path) -> &Path {
+    dir.ancestors().find(|d| d.exists()).unwrap_or(Path::new("/"))
 }
 
 fn cache() -> Result<PathBuf> {

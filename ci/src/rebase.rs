@@ -75,7 +75,7 @@ fn target(project: &Project) -> Result<(String, Source)> {
 /// Three-way merges want the files that the patches were made from: those of the base,
 /// which are in the cache, and those that each patch leaves to the next.
 fn originals(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
-    let pinned = base::repository(project, &base::pinned())?;
+    let pinned = base::repository(project, &base::ours(project)?)?;
     let alternates = git.dir.join(".git/objects/info/alternates");
     let objects = pinned.join("objects").display().to_string();
     if !fs::read_to_string(&alternates).unwrap_or_default().contains(&objects) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel tree with one commit per patch: `linux/` on the pinned base,
 //! `linux-<name>/` on another one, or `linux-kdir/` on the HEAD of the user's own tree
-//! (`KDIR=`).
+//! (`KDIR=`), or on what was unpacked there.
 //!
 //! `KDIR` is cloned, not used in place and not given a worktree: both would write to
 //! the user's repository. A local clone shares its objects through hard links, so it
@@ -14,10 +14,13 @@ use anyhow::{bail, Context, Result};
 use tempfile::TempDir;
 
 use crate::base::{self, Base};
+use crate::child;
 use crate::git::{Git, BASE};
+use crate::programs::Version;
 use crate::project::Project;
 use crate::series;
 use crate::ui::Step;
+use crate::unpacked;
 
 const BRANCH: &str = "series";
 /// How the folders begin where `rebase` puts the series on another tree, with what was
@@ -41,6 +44,7 @@ impl Tree {
     pub fn is_published(&self, project: &Project) -> Result<bool> {
         let git = Git::at(&self.dir);
         Ok(project.opts.kdir.is_none()
+            && is_on_pinned(&git)?
             && is_untouched(&git)?
             && config(&git, SAVED_PATCHES)? == series::digest(&git, &project.patches())?)
     }
@@ -51,21 +55,86 @@ impl Tree {
     }
 }
 
+/// A kernel without the series, to be read.
+pub enum Source {
+    /// What the series is put on is its HEAD, or its tag `base`.
+    Repository(PathBuf),
+    /// An unpacked archive.
+    Folder(PathBuf),
+}
+
+impl Source {
+    /// The oldest version of `tool` that it takes for the architecture, by its own script.
+    pub fn least(&self, tool: &str, arch: &str) -> Result<Version> {
+        const SCRIPT: &str = "scripts/min-tool-version.sh";
+        let text = match self {
+            Source::Folder(dir) => {
+                fs::read_to_string(dir.join(SCRIPT)).with_context(|| format!("no {SCRIPT}"))?
+            }
+            Source::Repository(dir) => Git::at(dir).capture(["show", &format!("HEAD:{SCRIPT}")])?,
+        };
+        let mut sh = child::command("sh");
+        sh.args(["-c", &text, SCRIPT, tool]).envs([("ARCH", arch), ("SRCARCH", arch)]);
+        Version::find(&child::capture(&mut sh)?)
+            .with_context(|| format!("{SCRIPT} says no version of {tool}"))
+    }
+}
+
+/// Where the kernel of the options is, downloaded if it is not there: the room for all that
+/// comes after is looked at first.
+pub fn source(project: &Project) -> Result<Source> {
+    let dir = project.root.join("linux");
+    if !dir.exists() {
+        project.need_space_for_all()?;
+    }
+    match &project.opts.kdir {
+        Some(kdir) => {
+            check_kdir(kdir)?;
+            Ok(if is_git(kdir) { Source::Repository(kdir.clone()) } else { Source::Folder(kdir.clone()) })
+        }
+        None if dir.exists() => Ok(Source::Repository(dir)),
+        None => base::repository(project, &base::ours(project)?).map(Source::Repository),
+    }
+}
+
+/// The same, without a download.
+pub fn source_if_there(project: &Project) -> Option<Source> {
+    let pinned = base::pinned();
+    let is_there = project.opts.kdir.is_some() || project.root.join("linux").exists();
+    (is_there || base::is_cached(project, &pinned)).then(|| source(project).ok())?
+}
+
 /// The tree that the options ask for.
 pub fn ensure(project: &Project) -> Result<Tree> {
     match &project.opts.kdir {
-        Some(kdir) => make(project, "linux-kdir", "kdir", || check_kdir(kdir).map(|()| kdir.clone())),
-        None => on(project, &base::pinned()),
+        Some(kdir) if is_git(kdir) => {
+            make(project, "linux-kdir", "kdir", || check_kdir(kdir).map(|()| kdir.clone()))
+        }
+        Some(kdir) => {
+            // What the tree is cloned from, for as long as that takes.
+            let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&project.root)?;
+            make(project, "linux-kdir", "kdir", || unpacked::commit(project, kdir, part.path()))
+        }
+        None => make(project, "linux", "", || base::repository(project, &base::ours(project)?)),
     }
 }
 
 /// The tree of a base kernel.
 pub fn on(project: &Project, base: &Base) -> Result<Tree> {
     let source = || base::repository(project, base);
-    match *base == base::pinned() {
+    match base.is_ours() {
         true => make(project, "linux", "", source),
         false => make(project, &format!("linux-{}", base.name), &base.name, source),
     }
+}
+
+/// Whether the tree is on the very base that `patches/` are made from.
+fn is_on_pinned(git: &Git) -> Result<bool> {
+    Ok(git.capture(["log", "-1", "--format=%s", BASE])? == base::subject(&base::pinned()))
+}
+
+fn is_git(dir: &Path) -> bool {
+    dir.join(".git").exists()
 }
 
 /// `source`: the repository whose HEAD is the base.
@@ -95,7 +164,7 @@ pub fn without_series(project: &Project, name: &str, source: &Path, dest: &Path)
 }
 
 fn check_kdir(kdir: &Path) -> Result<()> {
-    let makefile = kernel_git(kdir)?;
+    let makefile = if is_git(kdir) { kernel_git(kdir)? } else { unpacked::makefile(kdir)? };
     if version(&makefile).is_none_or(|(major, _)| major < 7) {
         bail!("KDIR={} is not Linux 7.0 or later: the series is for 7.x, see make rebase", kdir.display());
     }
@@ -105,15 +174,19 @@ fn check_kdir(kdir: &Path) -> Result<()> {
 /// Makes sure that `kdir` is a git tree of a kernel, all of it committed; its Makefile.
 pub fn kernel_git(kdir: &Path) -> Result<String> {
     let name = kdir.display();
-    let makefile = fs::read_to_string(kdir.join("Makefile"))
-        .with_context(|| format!("KDIR={name} is not a kernel tree: it has no Makefile"))?;
-    if !Git::is_repository(kdir)? || !kdir.join(".git").exists() {
+    let makefile = makefile(kdir)?;
+    if !Git::is_repository(kdir)? || !is_git(kdir) {
         bail!("KDIR={name} is not the top of a git tree: clone a mainline tree, or leave KDIR out");
     }
     if !Git::at(kdir).is_clean()? {
         bail!("KDIR={name} has uncommitted changes: commit or stash them first");
     }
     Ok(makefile)
+}
+
+pub fn makefile(kdir: &Path) -> Result<String> {
+    fs::read_to_string(kdir.join("Makefile"))
+        .with_context(|| format!("KDIR={} is not a kernel tree: it has no Makefile", kdir.display()))
 }
 
 /// VERSION and PATCHLEVEL of a kernel's Makefile.
@@ -128,7 +201,12 @@ fn version(makefile: &str) -> Option<(u32, u32)> {
 /// Applies the series to a fresh tree that is thrown away, and writes it back: it
 /// must come out as `patches/` has it.
 pub fn try_series(project: &Project) -> Result<()> {
-    let part = fresh(project, "a fresh tree", &base::repository(project, &base::pinned())?)?;
+    let base = base::ours(project)?;
+    let part = fresh(project, "a fresh tree", &base::repository(project, &base)?)?;
+    if base != base::pinned() {
+        project.ui.say("patches/ apply; they are compared on their own base alone");
+        return Ok(());
+    }
     let git = Git::at(part.path().join("tree"));
     match series::differences(project, &series::export(&git)?)?.first() {
         None => Ok(()),
@@ -239,8 +317,11 @@ fn config(git: &Git, name: &str) -> Result<String> {
 
 fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
     check_kdir(kdir)?;
-    let head = Git::at(kdir).head()?;
-    if git.base()? != head {
+    let is_same = match is_git(kdir) {
+        true => git.base()? == Git::at(kdir).head()?,
+        false => git.capture(["rev-parse", &format!("{BASE}^{{tree}}")])? == unpacked::tree_of(kdir, git)?,
+    };
+    if !is_same {
         bail!("{name}/ was made from another commit than KDIR has now: make distclean removes it");
     }
     Ok(())

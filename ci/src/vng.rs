@@ -86,9 +86,11 @@ fn wrapped(guest: &Guest) -> String {
 
 /// virtme-ng on `kernel`, without saying yet what it shall do.
 pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
-    let mut cmd = child::command(tools.vng_dir.join("vng"));
+    let mut cmd = child::command(&tools.vng.path);
     // vng finds its parts through PATH.
-    child::look_first(&mut cmd, &tools.vng_dir);
+    if let Some(folder) = tools.vng.path.parent() {
+        child::look_first(&mut cmd, folder);
+    }
     cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", &cpus.to_string()]);
     cmd.args(["--memory", &memory()?]);
     cmd.arg(format!("--rodir={STAGE}={}", kernel.stage.display()));

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::build::{self, Job, Kernel};
-use crate::child;
-use crate::deps::Tools;
+use crate::deps::{self, Tools};
 use crate::matrix::Arch;
 use crate::project::Project;
 use crate::tree::Tree;
@@ -70,7 +69,7 @@ pub fn modules((project, tools): (&Project, &Tools), tree: &Tree, kernel: &Kerne
         for object in fs::read_to_string(extra.join("modules.order"))?.lines() {
             build::copy_to(&stage, &build::module(&extra, object))?;
         }
-        step.run(child::command("/sbin/depmod").arg("-b").arg(job.stage.join("bench")).arg("0.0.0")).map(drop)
+        step.run(deps::program("depmod").arg("-b").arg(job.stage.join("bench")).arg("0.0.0")).map(drop)
     })
 }
 

@@ -35,13 +35,13 @@ pub fn measure(
     let (base, off, with) = (compile(base, PLAIN)?, compile(series, PLAIN)?, compile(series, PLAIN_ON)?);
     let entry = compile::type_size((project, tools), series, on, ("kernel/module/pending", "PendingLoad"))?;
     project.ui.step("compare objects", |step| {
-        let differing = differing_lines(&base, &off)?;
+        let differing = differing_lines(tools, &base, &off)?;
         step.note(format!("{differing} lines of main.o differ with the option off"));
-        results.add("base", KEY, sizes(&base)?);
-        let mut object = sizes(&off)?;
+        results.add("base", KEY, sizes(tools, &base)?);
+        let mut object = sizes(tools, &off)?;
         object["differing_lines"] = differing.into();
         results.add("off", KEY, object);
-        let mut object = sizes(&with)?;
+        let mut object = sizes(tools, &with)?;
         object["entry"] = entry.into();
         results.add("on", KEY, object);
         Ok(())
@@ -49,8 +49,8 @@ pub fn measure(
 }
 
 /// Of what is linked of the loader, not of objects that an earlier configuration has left.
-fn sizes(obj: &Path) -> Result<Value> {
-    sum(&child::capture(child::command("llvm-size-19").arg(obj.join(FOLDER).join("built-in.a")))?)
+fn sizes(tools: &Tools, obj: &Path) -> Result<Value> {
+    sum(&child::capture(child::command(tools.llvm("llvm-size")).arg(obj.join(FOLDER).join("built-in.a")))?)
 }
 
 /// Adds up lines of "text data bss dec hex file".
@@ -59,7 +59,7 @@ fn sum(table: &str) -> Result<Value> {
     for line in table.lines().skip(1) {
         let mut numbers = line.split_whitespace().map(str::parse::<u64>);
         let (Some(Ok(t)), Some(Ok(d)), Some(Ok(b))) = (numbers.next(), numbers.next(), numbers.next()) else {
-            bail!("llvm-size-19 says {line}");
+            bail!("llvm-size says {line}");
         };
         (text, data) = (text + t, data + d + b);
     }
@@ -67,10 +67,10 @@ fn sum(table: &str) -> Result<Value> {
 }
 
 /// Lines of the disassembly that are only in one of the two.
-fn differing_lines(base: &Path, off: &Path) -> Result<usize> {
+fn differing_lines(tools: &Tools, base: &Path, off: &Path) -> Result<usize> {
     let dir = tempfile::tempdir()?;
     for (name, obj) in [("base", base), ("off", off)] {
-        fs::write(dir.path().join(name), disassembly(&obj.join(FOLDER).join("main.o"))?)?;
+        fs::write(dir.path().join(name), disassembly(tools, &obj.join(FOLDER).join("main.o"))?)?;
     }
     let output = child::command("diff").current_dir(dir.path()).args(["base", "off"]).output()?;
     // 1: they differ; more: it could not tell.
@@ -81,11 +81,11 @@ fn differing_lines(base: &Path, off: &Path) -> Result<usize> {
     Ok(text.lines().filter(|line| line.starts_with(['<', '>'])).count())
 }
 
-fn disassembly(object: &Path) -> Result<String> {
-    let mut objdump = child::command("llvm-objdump-19");
+fn disassembly(tools: &Tools, object: &Path) -> Result<String> {
+    let mut objdump = child::command(tools.llvm("llvm-objdump"));
     objdump.args(["-dr", "--no-show-raw-insn", "--no-leading-addr", "--symbolize-operands"]);
     let text = child::capture(objdump.arg(object))?;
-    let (_, code) = text.split_once("file format").context("llvm-objdump-19 shows no code")?;
+    let (_, code) = text.split_once("file format").context("llvm-objdump shows no code")?;
     Ok(without_places(code))
 }
 

@@ -113,7 +113,7 @@ impl Checker<'_> {
         let each = run.iter().any(|word| word == "{file}");
         let runs = if each { files.iter().copied().map(Some).collect() } else { vec![None] };
         let command = |file| {
-            let words = words(run, patch, &files, file);
+            let words = self.tools(words(run, patch, &files, file));
             let mut cmd = child::command(self.program(&words[0]));
             cmd.args(&words[1..]).current_dir(&self.git.dir);
             // Debian's Python has the modules that the tree's scripts need, another may not.
@@ -121,6 +121,14 @@ impl Checker<'_> {
             cmd
         };
         Ok(runs.into_iter().map(command).collect())
+    }
+
+    /// Words with the names of tools.
+    fn tools(&self, words: Vec<String>) -> Vec<String> {
+        let (llvm, rustfmt) = (self.tools.llvm_word(), self.tools.rust("rustfmt"));
+        let replace =
+            |word: String| word.replace("{llvm}", &llvm).replace("{rustfmt}", &rustfmt.to_string_lossy());
+        words.into_iter().map(replace).collect()
     }
 
     /// A script of the tree, or a program.

@@ -44,7 +44,7 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     deps::ensure_for(project, "check-series")?;
     crates::check(project)?;
     let plan = Plan::read();
-    let base = base::pinned();
+    let base = base::ours(project)?;
     let dir = project.root.join("build").join(format!("check-{}", base.name));
     let source = base::repository(project, &base)?;
     let git = tree::without_series(project, &base.name, &source, &dir.join("tree"))?;

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The tools that a kernel is built and booted with. Of several on the host, the first one
+//! that is new enough and complete is used.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::child;
+use crate::programs::{self, Folders, Version};
+
+/// What LLVM=1 has kbuild start, and the driver itself.
+const LLVM: [&str; 9] = [
+    "clang",
+    "ld.lld",
+    "llvm-ar",
+    "llvm-nm",
+    "llvm-objcopy",
+    "llvm-objdump",
+    "llvm-readelf",
+    "llvm-size",
+    "llvm-strip",
+];
+/// Releases that a distribution may have beside each other: clang-19, rustc-1.85.
+const LLVM_RELEASES: std::ops::Range<u32> = 15..40;
+const RUST_RELEASES: std::ops::Range<u32> = 85..130;
+
+/// One that has to be of some version.
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tool {
+    Llvm,
+    Rustc,
+    Bindgen,
+    VirtmeNg,
+}
+
+/// A tool that fits.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub path: PathBuf,
+    pub version: Version,
+}
+
+/// All of them.
+pub struct Tools {
+    pub llvm: Found,
+    pub rustc: Found,
+    pub bindgen: Found,
+    pub vng: Found,
+}
+
+impl Tool {
+    /// As its users call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tool::Llvm => "clang",
+            Tool::Rustc => "rustc",
+            Tool::Bindgen => "bindgen",
+            Tool::VirtmeNg => "virtme-ng",
+        }
+    }
+
+    /// As scripts/min-tool-version.sh of a kernel calls it, if it does.
+    pub fn kernels_name(self) -> Option<&'static str> {
+        match self {
+            Tool::Llvm => Some("llvm"),
+            Tool::Rustc => Some("rustc"),
+            Tool::Bindgen => Some("bindgen"),
+            Tool::VirtmeNg => None,
+        }
+    }
+
+    /// The name of the program, and those of its releases.
+    fn programs(self) -> Vec<String> {
+        let with = |name: &str, releases: std::ops::Range<u32>, before: &str| {
+            let releases = releases.rev().map(|release| format!("{name}-{before}{release}"));
+            [name.to_owned()].into_iter().chain(releases).collect()
+        };
+        match self {
+            Tool::Llvm => with("clang", LLVM_RELEASES, ""),
+            Tool::Rustc => with("rustc", RUST_RELEASES, "1."),
+            Tool::Bindgen => vec!["bindgen".to_owned()],
+            Tool::VirtmeNg => vec!["vng".to_owned()],
+        }
+    }
+
+    /// What it lacks to be used.
+    fn flaw(self, program: &Path, folders: &Folders) -> Option<String> {
+        match self {
+            Tool::Llvm => {
+                let suffix = suffix(program);
+                let mut others = LLVM.iter().map(|name| format!("{name}{suffix}"));
+                let missing = others.find(|name| folders.all(name).is_empty())?;
+                Some(format!("has no {missing} beside it"))
+            }
+            Tool::Rustc if library_source(program).is_none_or(|source| !source.exists()) => {
+                Some("has no source of its library (rust-src)".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The first in `folders` that is `least` or newer, and complete; else, why not each.
+    pub fn find(self, least: &Version, folders: &Folders) -> Result<Found, Vec<String>> {
+        let mut refused = vec![];
+        for path in self.programs().iter().flat_map(|name| folders.all(name)) {
+            let refusal = match programs::version(&path) {
+                None => "does not run".to_owned(),
+                Some(version) if version < *least => format!("is {version}"),
+                Some(version) => match self.flaw(&path, folders) {
+                    Some(flaw) => flaw,
+                    None => return Ok(Found { path, version }),
+                },
+            };
+            refused.push(format!("{} {refusal}", path.display()));
+        }
+        Err(refused)
+    }
+}
+
+/// `-19` of `clang-19`.
+fn suffix(program: &Path) -> String {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.find('-').map_or(String::new(), |at| name[at..].to_owned())
+}
+
+/// Where rustc has the source of core.
+fn library_source(rustc: &Path) -> Option<PathBuf> {
+    let sysroot = child::capture(child::command(rustc).args(["--print", "sysroot"])).ok()?;
+    Some(Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core/src/lib.rs"))
+}
+
+impl Tools {
+    /// The program of LLVM that goes with the compiler.
+    pub fn llvm(&self, name: &str) -> PathBuf {
+        let name = format!("{name}{}", suffix(&self.llvm.path));
+        match self.llvm.path.with_file_name(&name) {
+            beside if beside.exists() => beside,
+            _ => PathBuf::from(name),
+        }
+    }
+
+    /// `LLVM=` of kbuild.
+    pub fn llvm_word(&self) -> String {
+        match suffix(&self.llvm.path) {
+            suffix if suffix.is_empty() => "LLVM=1".to_owned(),
+            suffix => format!("LLVM={suffix}"),
+        }
+    }
+
+    /// The compiler as kbuild finds it by `look_first`.
+    pub fn clang(&self) -> String {
+        format!("clang{}", suffix(&self.llvm.path))
+    }
+
+    /// The program of Rust that goes with the compiler.
+    pub fn rust(&self, name: &str) -> PathBuf {
+        let suffix = suffix(&self.rustc.path);
+        match self.rustc.path.with_file_name(format!("{name}{suffix}")) {
+            beside if beside.exists() => beside,
+            _ => PathBuf::from(name),
+        }
+    }
+
+    /// Has kbuild use them.
+    pub fn give_to(&self, make: &mut Command) {
+        if let Some(folder) = self.llvm.path.parent() {
+            child::look_first(make, folder);
+        }
+        make.arg(self.llvm_word());
+        make.arg(format!("RUSTC={}", self.rustc.path.display()));
+        for (variable, name) in
+            [("RUSTDOC", "rustdoc"), ("RUSTFMT", "rustfmt"), ("CLIPPY_DRIVER", "clippy-driver")]
+        {
+            make.arg(format!("{variable}={}", self.rust(name).display()));
+        }
+        make.arg(format!("BINDGEN={}", self.bindgen.path.display()));
+        if let Some(folder) = libclang(&self.llvm.path) {
+            make.env("LIBCLANG_PATH", folder);
+        }
+    }
+}
+
+/// The folder of the library of this very clang, where bindgen would else take the newest.
+fn libclang(clang: &Path) -> Option<PathBuf> {
+    let resources = child::capture(child::command(clang).arg("-print-resource-dir")).ok()?;
+    let folder = Path::new(resources.trim()).ancestors().nth(2)?;
+    let mut entries = fs::read_dir(folder).ok()?.flatten();
+    let is_it = |name: String| name.starts_with("libclang.so") || name.starts_with("libclang-");
+    entries.any(|entry| is_it(entry.file_name().to_string_lossy().into_owned())).then(|| folder.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::programs::fake;
+
+    fn version(text: &str) -> Version {
+        Version::find(text).unwrap()
+    }
+
+    fn llvm(suffix: &str) -> Vec<(String, String)> {
+        LLVM.iter().map(|name| (format!("{name}{suffix}"), "clang version 19.1.7".to_owned())).collect()
+    }
+
+    fn folder(dir: &Path, programs: &[(String, String)]) -> Folders {
+        let programs: Vec<_> = programs.iter().map(|(name, says)| (name.as_str(), says.as_str())).collect();
+        fake(dir, &programs)
+    }
+
+    #[test]
+    fn an_old_tool_is_passed_over() {
+        let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folders = fake(old.path(), &[("bindgen", "bindgen 0.60.1")]);
+        let refused = Tool::Bindgen.find(&version("0.71.1"), &folders).unwrap_err();
+        assert_eq!(refused, [format!("{} is 0.60.1", old.path().join("bindgen").display())]);
+        let folders = folders.then(fake(new.path(), &[("bindgen", "bindgen 0.71.1")]));
+        let found = Tool::Bindgen.find(&version("0.71.1"), &folders).unwrap();
+        assert_eq!((found.path, found.version), (new.path().join("bindgen"), version("0.71.1")));
+    }
+
+    #[test]
+    fn half_an_installation_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = llvm("-19");
+        let folders = folder(dir.path(), &whole[..whole.len() - 1]);
+        let refused = Tool::Llvm.find(&version("15.0.0"), &folders).unwrap_err();
+        assert!(refused.len() == 1 && refused[0].ends_with("has no llvm-strip-19 beside it"), "{refused:?}");
+        let found = Tool::Llvm.find(&version("15.0.0"), &folder(dir.path(), &whole)).unwrap();
+        assert_eq!((suffix(&found.path).as_str(), found.version), ("-19", version("19.1.7")));
+    }
+
+    #[test]
+    fn rustc_needs_the_source_of_its_library() {
+        let dir = tempfile::tempdir().unwrap();
+        // The script says the same whatever it is asked: here, where its sysroot is.
+        let sysroot = dir.path().join("1.85.1");
+        let folders = fake(dir.path(), &[("rustc", &sysroot.to_string_lossy())]);
+        let refused = Tool::Rustc.find(&version("1.85.0"), &folders).unwrap_err();
+        assert!(refused[0].ends_with("has no source of its library (rust-src)"), "{refused:?}");
+        let core = sysroot.join("lib/rustlib/src/rust/library/core/src");
+        fs::create_dir_all(&core).unwrap();
+        fs::write(core.join("lib.rs"), "").unwrap();
+        assert!(Tool::Rustc.find(&version("1.85.0"), &folders).is_ok());
+    }
+
+    #[test]
+    fn a_tool_that_does_not_run_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = fake(dir.path(), &[("vng", "virtme-ng 1.35")]);
+        fs::write(dir.path().join("vng"), "#!/nowhere\n").unwrap();
+        let refused = Tool::VirtmeNg.find(&version("1.35"), &folders).unwrap_err();
+        assert!(refused[0].ends_with("does not run"), "{refused:?}");
+    }
+}
