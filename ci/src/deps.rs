@@ -435,6 +435,18 @@ mod tests {
     }
 
     #[test]
+    fn the_container_has_every_package() {
+        let (deps, system) = (deps(), for_test("trixie"));
+        let container = include_str!("../forge/Containerfile");
+        let words: Vec<&str> = container.split_whitespace().collect();
+        let host = Selection::parse("x86_64").unwrap();
+        let needs = deps.need.iter().filter(|need| need.is_of(None, &host));
+        for package in needs.filter_map(|need| need.packages(&system)).flatten() {
+            assert!(words.contains(&package), "{package} is not in ci/forge/Containerfile");
+        }
+    }
+
+    #[test]
     fn a_tool_without_a_package_is_made() {
         let (deps, dir) = (deps(), tempfile::tempdir().unwrap());
         let folders = programs::fake(dir.path(), &[("bindgen", "bindgen 0.60.1")]);

@@ -16,6 +16,7 @@ mod cover;
 mod demo;
 mod deps;
 mod git;
+mod help;
 mod initramfs;
 mod judge;
 mod kbuild;
@@ -47,6 +48,7 @@ mod versions;
 mod vng;
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -64,7 +66,7 @@ use matrix::Selection;
 use project::Project;
 use tree::Tree;
 
-/// Builds, boots and judges the series. What begins with -- is given to make as a variable.
+/// Builds, boots and judges the series.
 #[derive(Parser)]
 #[command(name = "make", override_usage = "make <verb> [VARIABLE=value ...]")]
 #[command(disable_help_flag = true, disable_help_subcommand = true)]
@@ -77,47 +79,47 @@ struct Cli {
 
 #[derive(Args)]
 pub struct Options {
-    /// V=1: the whole log on the terminal
+    /// the whole log on the terminal
     #[arg(long, env = "V", value_parser = FalseyValueParser::new(), global = true)]
     verbose: bool,
-    /// KDIR=<folder>: your own mainline git tree (7.x) instead of Debian's source
-    #[arg(long, env = "KDIR", global = true)]
+    /// your own kernel instead of Debian's: a git tree of 7.x, or an unpacked archive
+    #[arg(long, env = "KDIR", value_name = "folder", global = true)]
     kdir: Option<PathBuf>,
-    /// ARCH=<names>: the architectures to build, boot and test: all, host, or arm64,s390x,...
-    #[arg(long, env = "ARCH", default_value = "host", value_parser = matrix::Selection::parse, global = true)]
+    /// the architectures to build, boot and test: all, host, or arm64,s390x,...
+    #[arg(long, env = "ARCH", value_name = "names", default_value = "host", value_parser = matrix::Selection::parse, global = true)]
     arch: Selection,
-    /// ROOT=<folder>: a root file system of the architecture (debootstrap), for virtme-ng
-    #[arg(long, env = "ROOT", global = true)]
+    /// a root file system of the architecture (debootstrap), for virtme-ng
+    #[arg(long, env = "ROOT", value_name = "folder", global = true)]
     root: Option<PathBuf>,
-    /// DEBUG=1: kernels with KASAN, lockdep and their like, and with KCSAN, instead of the ordinary ones
+    /// kernels with KASAN, lockdep and their like, and with KCSAN, instead of the ordinary ones
     #[arg(long, env = "DEBUG", value_parser = FalseyValueParser::new(), global = true)]
     debug: bool,
-    /// KERNEL=<name>: which kernel `shell`, `soak` and `signals` boot (default: on; with DEBUG=1, debug)
-    #[arg(long, env = "KERNEL", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
+    /// which kernel `shell`, `soak` and `signals` boot (on; with DEBUG=1, debug)
+    #[arg(long, env = "KERNEL", value_name = "name", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
     kernel: Option<String>,
-    /// ROUNDS=<n>: how often `boot` measures each kernel; from 5 on, README.md gets them, if the series is that of patches/
-    #[arg(long, env = "ROUNDS", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    /// how often `boot` measures each kernel; from 5 on, README.md gets them, if the series is that of patches/
+    #[arg(long, env = "ROUNDS", value_name = "n", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
-    /// QUICK=1: `bench` measures less, in minutes, and keeps it out of README.md
+    /// `bench` measures less, in minutes, and keeps it out of README.md
     #[arg(long, env = "QUICK", value_parser = FalseyValueParser::new(), global = true)]
     quick: bool,
-    /// SEED=<n>: what random choices follow from, to repeat a run (default: another each time)
-    #[arg(long, env = "SEED", global = true)]
+    /// what random choices follow from, to repeat a run (another each time)
+    #[arg(long, env = "SEED", value_name = "n", global = true)]
     seed: Option<u64>,
-    /// OPS=<n>: how many operations `parity` compares
-    #[arg(long, env = "OPS", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    /// how many operations `parity` compares
+    #[arg(long, env = "OPS", value_name = "n", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     ops: u32,
-    /// MINUTES=<n>: how long `soak` runs
-    #[arg(long, env = "MINUTES", default_value = "10", value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    /// how long `soak` runs
+    #[arg(long, env = "MINUTES", value_name = "n", default_value = "10", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     minutes: u32,
-    /// SIGNOFF=1: `submit` adds your own Signed-off-by to each patch
+    /// `submit` adds your own Signed-off-by to each patch
     #[arg(long, env = "SIGNOFF", value_parser = FalseyValueParser::new(), global = true)]
     signoff: bool,
 }
 
 #[derive(Subcommand)]
 enum Verb {
-    /// install what is missing: Debian packages, bindgen, virtme-ng
+    /// what the other verbs need: installed where apt-get can, else named; the base kernel
     Deps,
     /// the tools in use and their versions, for reports of bugs
     Versions,
@@ -194,7 +196,10 @@ fn complaint(error: &clap::Error) -> String {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{}", help::text());
+            return ExitCode::from(2);
+        }
         Err(error) => {
             eprintln!("{}", complaint(&error));
             return ExitCode::from(2);
@@ -232,8 +237,15 @@ fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
         {
             bail!("this verb has kernels of its own: leave KERNEL out")
         }
+        Verb::Shell if !has_terminal() => {
+            bail!("make shell needs a terminal, for the prompt: make boot and make test need none")
+        }
         _ => Ok(()),
     }
+}
+
+fn has_terminal() -> bool {
+    io::stdin().is_terminal() && io::stdout().is_terminal()
 }
 
 fn run(cli: Cli) -> Result<()> {
@@ -241,7 +253,8 @@ fn run(cli: Cli) -> Result<()> {
     let project = Project::new(cli.opts)?;
     fail_if_meaningless(&cli.verb, &project.opts)?;
     if matches!(cli.verb, Verb::Help) {
-        return Ok(Cli::command().print_help()?);
+        print!("{}", help::text());
+        return Ok(());
     }
     if matches!(cli.verb, Verb::Versions) {
         return versions::run(&project);
@@ -333,6 +346,8 @@ mod tests {
         assert!(refusal(&["boot", "--kernel", "on"]).is_some_and(|error| error.contains("leave KERNEL out")));
         assert!(refusal(&["bench", "--debug"]).is_some_and(|error| error.contains("leave DEBUG out")));
         assert!(refusal(&["submit", "--kdir", "x"]).is_some_and(|error| error.contains("leave KDIR out")));
+        // A test of cargo has none, or the one of who runs it.
+        assert_eq!(refusal(&["shell"]).is_some(), !has_terminal());
         assert_eq!(refusal(&["soak", "--kernel", "on"]), None);
         assert_eq!(refusal(&["test", "--debug"]), None);
         assert_eq!(refusal(&["boot", "--kdir", "x"]), None);

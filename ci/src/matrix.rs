@@ -188,6 +188,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_forges_test_every_architecture() {
+        let all = Selection::parse("all").unwrap().0;
+        let mut all: Vec<&str> = all.iter().map(|arch| arch.name.as_str()).collect();
+        all.sort();
+        for workflow in [include_str!("../forge/github.yml"), include_str!("../forge/gitlab.yml")] {
+            let lines = workflow.lines().filter_map(|line| line.split_once(": ["));
+            let list = lines.filter(|(key, _)| key.to_lowercase().ends_with("arch")).map(|(_, list)| list);
+            let mut named: Vec<_> = list.flat_map(|list| list.trim_end_matches(']').split(", ")).collect();
+            named.sort();
+            assert_eq!(named, all);
+        }
+    }
+
+    #[test]
     fn the_data_is_well_formed() {
         let matrix = matrix();
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel-config");

@@ -44,14 +44,14 @@ impl Count {
 }
 
 /// A run of cargo test.
-struct CargoTest {
-    name: &'static str,
-    workspace: &'static str,
-    arguments: &'static [&'static str],
-    environment: &'static [(&'static str, &'static str)],
+struct CargoTest<'a> {
+    name: &'a str,
+    workspace: &'a str,
+    arguments: &'a [&'a str],
+    environment: &'a [(&'a str, &'a str)],
 }
 
-const CARGO_TESTS: [CargoTest; 4] = [
+const CARGO_TESTS: [CargoTest<'static>; 4] = [
     CargoTest { name: "cargo test ci", workspace: "ci", arguments: &[], environment: &[] },
     CargoTest { name: "cargo test rust", workspace: "rust", arguments: &[], environment: &[] },
     CargoTest {
@@ -68,14 +68,7 @@ const CARGO_TESTS: [CargoTest; 4] = [
     },
 ];
 
-/// With a target named, what runs in the compiler is built without the sanitizer. An option
-/// of -Z is for unstable compilers only, unless a stable one is told otherwise.
-const UNDER_SANITIZER: CargoTest = CargoTest {
-    name: "pending.rs under the address sanitizer",
-    workspace: "rust",
-    arguments: &["-p", "pending", "--tests", "--target", "host-tuple"],
-    environment: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")],
-};
+const UNDER_SANITIZER: &str = "pending.rs under the address sanitizer";
 
 pub fn run(project: &Project) -> Result<()> {
     let mut counted = Count::default();
@@ -178,16 +171,20 @@ fn under_sanitizer(project: &Project) -> Result<Tally> {
     let has_it = |entry: io::Result<DirEntry>| {
         entry.is_ok_and(|entry| entry.file_name().to_string_lossy().contains("_rt.asan"))
     };
-    match fs::read_dir(libraries.trim())?.any(has_it) {
-        true => cargo_test(project, &UNDER_SANITIZER),
-        false => {
-            println!(
-                "skipped: {}: this rustc has no library for it, that of rustup has",
-                UNDER_SANITIZER.name
-            );
-            Ok(Tally { skipped: 1, ..Tally::default() })
-        }
+    if !fs::read_dir(libraries.trim())?.any(has_it) {
+        println!("skipped: {UNDER_SANITIZER}: this rustc has no library for it, that of rustup has");
+        return Ok(Tally { skipped: 1, ..Tally::default() });
     }
+    // With a target named, what runs in the compiler is built without the sanitizer. An option
+    // of -Z is for unstable compilers only, unless a stable one is told otherwise.
+    let target = child::capture(child::command("rustc").args(["--print", "host-tuple"]))?;
+    let test = CargoTest {
+        name: UNDER_SANITIZER,
+        workspace: "rust",
+        arguments: &["-p", "pending", "--tests", "--target", target.trim()],
+        environment: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")],
+    };
+    cargo_test(project, &test)
 }
 
 fn cargo_test(project: &Project, test: &CargoTest) -> Result<Tally> {

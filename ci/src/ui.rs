@@ -37,9 +37,10 @@ impl Ui {
 
     /// Runs `body` as one step. An error of it ends with the path of the step's log.
     pub fn step<T>(&self, name: &str, body: impl FnOnce(&mut Step) -> Result<T>) -> Result<T> {
+        let lines = last_time(&self.log_dir, name);
         let mut step = Step::start(&self.log_dir, name, self.verbose)?;
         let start = Instant::now();
-        step.spinner = self.spinner(name);
+        step.spinner = self.spinner(name, lines);
         let result = body(&mut step);
         if let Some(spinner) = &step.spinner {
             spinner.finish_and_clear();
@@ -60,22 +61,41 @@ impl Ui {
         self.spinners.suspend(|| println!("{line}"));
     }
 
-    fn spinner(&self, name: &str) -> Option<ProgressBar> {
+    /// `lines`: of output that are to come, if that is known.
+    fn spinner(&self, name: &str, lines: Option<u64>) -> Option<ProgressBar> {
         if self.verbose || !std::io::stderr().is_terminal() {
             return None;
         }
-        let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").ok()?;
-        let spinner = ProgressBar::new_spinner().with_style(style).with_message(name.to_owned());
-        let spinner = self.spinners.add(spinner);
+        let bar = lines.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        let spinner = self.spinners.add(bar.with_style(style(lines)).with_message(name.to_owned()));
         spinner.enable_steady_tick(Duration::from_millis(200));
         Some(spinner)
     }
 }
 
+fn log_file(name: &str) -> String {
+    format!("{}.log", name.replace([' ', '/'], "-"))
+}
+
+/// How many lines the log of that step had the last time.
+fn last_time(dir: &Path, name: &str) -> Option<u64> {
+    let log = std::fs::read_to_string(dir.join(log_file(name))).ok()?;
+    Some(log.lines().count() as u64).filter(|lines| *lines > 0)
+}
+
+/// With the time that is left, if it is known how many lines of output are to come.
+fn style(lines: Option<u64>) -> ProgressStyle {
+    let template = match lines {
+        Some(_) => "{spinner} {msg} {elapsed}, {percent} %, {eta} left",
+        None => "{spinner} {msg} {elapsed}",
+    };
+    ProgressStyle::with_template(template).expect("it is constant")
+}
+
 impl Step {
     fn start(dir: &Path, name: &str, verbose: bool) -> Result<Step> {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let file = format!("{}.log", name.replace([' ', '/'], "-"));
+        let file = log_file(name);
         let path = dir.join(&file);
         let log = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
         let log_name = format!("log/{file}");
@@ -83,12 +103,10 @@ impl Step {
         Ok(Step { log, log_name, note, verbose, name, spinner: None })
     }
 
-    /// How far it is: beside the spinner, or a line of its own where there is no terminal.
+    /// How far it is, on a terminal.
     pub fn progress(&self, text: &str) {
-        match &self.spinner {
-            Some(spinner) => spinner.set_message(format!("{}: {text}", self.name)),
-            None if self.verbose => {}
-            None => println!("{}: {text}", self.name),
+        if let Some(spinner) = &self.spinner {
+            spinner.set_message(format!("{}: {text}", self.name));
         }
     }
 
@@ -101,6 +119,14 @@ impl Step {
         if self.verbose {
             print!("{text}");
             std::io::stdout().flush()?;
+        }
+        if let Some(spinner) = &self.spinner {
+            spinner.inc(text.lines().count() as u64);
+            // More than the last time: nobody knows how much more.
+            if spinner.length().is_some_and(|lines| spinner.position() > lines) {
+                spinner.unset_length();
+                spinner.set_style(style(None));
+            }
         }
         self.log.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", self.log_name))
     }
@@ -155,7 +181,17 @@ pub fn first_error(output: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::first_error;
+    use super::{first_error, last_time, style, Ui};
+
+    #[test]
+    fn a_step_knows_how_long_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(last_time(dir.path(), "build x86_64/on"), None);
+        Ui::new(false, dir.path().to_owned()).step("build x86_64/on", |step| step.write("a\nb\n")).unwrap();
+        assert_eq!(last_time(dir.path(), "build x86_64/on"), Some(2));
+        // The templates are well formed.
+        let _ = (style(None), style(Some(2)));
+    }
 
     #[test]
     fn the_first_error_line_is_found() {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `help`: verbs and variables as a user of make writes them.
+
+use clap::{Arg, Command, CommandFactory};
+
+use crate::Cli;
+
+pub fn text() -> String {
+    let command = Cli::command();
+    let verbs = command.get_subcommands().map(|verb| (verb.get_name().to_owned(), about(verb)));
+    let variables = command.get_arguments().filter_map(variable);
+    format!(
+        "{}\n\n    make <verb> [VARIABLE=value ...]\n\nVerbs:\n{}\nVariables:\n{}",
+        about(&command),
+        lines(verbs),
+        lines(variables)
+    )
+}
+
+fn about(command: &Command) -> String {
+    command.get_about().map(ToString::to_string).unwrap_or_default()
+}
+
+/// `ROUNDS=<n>`, and what it says.
+fn variable(argument: &Arg) -> Option<(String, String)> {
+    let name = argument.get_env()?.to_string_lossy();
+    let value = match argument.get_action().takes_values() {
+        true => format!("<{}>", argument.get_value_names()?.first()?),
+        false => "1".to_owned(),
+    };
+    let mut text = argument.get_help()?.to_string();
+    if let ([default], true) = (argument.get_default_values(), argument.get_action().takes_values()) {
+        text += &format!(" (default: {})", default.to_string_lossy());
+    }
+    let values: Vec<_> = argument.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+    if !values.is_empty() && argument.get_action().takes_values() {
+        text += &format!(": {}", values.join(", "));
+    }
+    Some((format!("{name}={value}"), text))
+}
+
+fn lines(rows: impl Iterator<Item = (String, String)>) -> String {
+    rows.map(|(name, text)| format!("  {name:<15} {text}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text;
+
+    #[test]
+    fn every_variable_is_written_as_for_make() {
+        let text = text();
+        for line in
+            ["  V=1             the whole log", "  ROUNDS=<n> ", "  KDIR=<folder>   your own", "  DEBUG=1 "]
+        {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("(default: 10000)") && text.contains("  boot  "));
+        assert!(!text.contains("--") && !text.contains("[env"), "{text}");
+    }
+}
