@@ -189,7 +189,7 @@ pub fn look(project: &Project, tool: Tool) -> Result<Found, String> {
             Tool::VirtmeNg => Some(in_cache(project, "virtme-ng", "vng", &deps.virtme_ng)),
             Tool::Llvm | Tool::Rustc => None,
         };
-        made.filter(|made| made.path.exists()).ok_or_else(|| wanted(tool, &least, &refused))
+        made.filter(runs).ok_or_else(|| wanted(tool, &least, &refused))
     })
 }
 
@@ -216,12 +216,17 @@ fn least(project: &Project, deps: &Deps, source: &tree::Source, tool: Tool) -> R
     Ok(least)
 }
 
+/// What was made on another release of the system may not run on this one.
+fn runs(found: &Found) -> bool {
+    programs::version(&found.path).is_some_and(|version| version == found.version)
+}
+
 fn virtme_ng(project: &Project, deps: &Deps) -> Result<Found> {
     let found = in_cache(project, "virtme-ng", "vng", &deps.virtme_ng);
     let venv = found.path.ancestors().nth(2).context("no folder")?;
     // Written last: a venv without it was interrupted.
     let complete = venv.join("complete");
-    if !complete.exists() {
+    if !complete.exists() || !runs(&found) {
         project.ui.step("install virtme-ng", |step| {
             step.run(python().args(["-m", "venv", "--clear"]).arg(venv))?;
             let mut pip = child::command(venv.join("bin/pip"));
@@ -249,11 +254,11 @@ pub fn cargo_deny(project: &Project) -> Result<PathBuf> {
 /// `program` of that version of a crate, in the cache.
 fn cargo_install(project: &Project, program: &str, name: &str, version: &str) -> Result<Found> {
     let found = in_cache(project, program, program, version);
-    if !found.path.exists() {
+    if !found.path.exists() || (program == "bindgen" && !runs(&found)) {
         let root = found.path.ancestors().nth(2).context("no folder")?;
         project.ui.step(&format!("install {program}"), |step| {
             let mut cmd = child::command("cargo");
-            cmd.args(["install", "--locked", name, "--version", version, "--root"]);
+            cmd.args(["install", "--force", "--locked", name, "--version", version, "--root"]);
             let download = "cargo cannot install it: check the network";
             step.run(cmd.arg(root)).context(download).map(drop)
         })?;

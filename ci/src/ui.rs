@@ -135,7 +135,7 @@ impl Step {
     pub fn run(&mut self, cmd: &mut Command) -> Result<String> {
         match self.run_until(cmd, None)? {
             (End::Exited(status), output) if status.success() => Ok(output),
-            (_, output) => bail!("{}", first_error(&output)),
+            (_, output) => bail!("{}", complaint(&output)),
         }
     }
 
@@ -171,6 +171,24 @@ pub fn table(header: impl Into<Row>) -> Table {
     table
 }
 
+/// What a tool's output says, and what a person does about it where that is known.
+fn complaint(output: &str) -> String {
+    const KNOWN: [(&str, &str); 4] = [
+        ("No space left on device", "the disk is full: make room, and run it again"),
+        ("CERTIFICATE_VERIFY_FAILED", TRUST),
+        ("ertificate verif", TRUST),
+        ("SSL certificate problem", TRUST),
+    ];
+    const TRUST: &str = "the certificate is not trusted: if it is a proxy's, add it to the system's \
+                         (ca-certificates; for pip, PIP_CERT)";
+    for (words, advice) in KNOWN {
+        if let Some(line) = output.lines().find(|line| line.contains(words)) {
+            return format!("{} – {advice}", line.trim());
+        }
+    }
+    first_error(output).to_owned()
+}
+
 /// The line of a tool's output that says best what went wrong.
 pub fn first_error(output: &str) -> &str {
     let error = Regex::new(r"(?i)(^|[\s:])(fatal )?error(\[E\d+\])?:|^fatal:|^E: |^make.*\*\*\*").unwrap();
@@ -181,7 +199,7 @@ pub fn first_error(output: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_error, last_time, style, Ui};
+    use super::{complaint, first_error, last_time, style, Ui};
 
     #[test]
     fn a_step_knows_how_long_it_was() {
@@ -191,6 +209,20 @@ mod tests {
         assert_eq!(last_time(dir.path(), "build x86_64/on"), Some(2));
         // The templates are well formed.
         let _ = (style(None), style(Some(2)));
+    }
+
+    #[test]
+    fn the_known_is_told_what_to_do_about() {
+        let full = "error: a\nld.lld: error: failed to write vmlinux: No space left on device\n";
+        assert!(complaint(full).ends_with("device – the disk is full: make room, and run it again"));
+        for proxy in [
+            "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] self-signed'))",
+            "Certificate verification failed: The certificate is NOT trusted.",
+            "[60] SSL peer certificate: SSL certificate problem: unable to get local issuer",
+        ] {
+            assert!(complaint(proxy).contains(" – the certificate is not trusted"), "{proxy}");
+        }
+        assert_eq!(complaint("E: no\n"), "E: no");
     }
 
     #[test]
