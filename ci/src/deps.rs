@@ -16,6 +16,7 @@ use crate::child;
 use crate::matrix::Selection;
 use crate::programs::{self, Folders, Version};
 use crate::project::{data, Project};
+use crate::rust;
 use crate::system::System;
 pub use crate::tools::Tools;
 use crate::tools::{Found, Tool};
@@ -162,7 +163,11 @@ pub fn tools(project: &Project, source: &tree::Source) -> Result<Tools> {
     let get = |tool: Tool| {
         let least = least(project, &deps, source, tool)?;
         tool.find(&least, &Folders::of_host()).or_else(|refused| match tool {
-            Tool::Llvm | Tool::Rustc => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
+            Tool::Llvm => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
+            Tool::Rustc => match rust::newer(project, &System::this())? {
+                Some(found) if found.version >= least => Ok(found),
+                _ => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
+            },
             Tool::Bindgen => cargo_install(project, "bindgen", "bindgen-cli", &deps.bindgen),
             Tool::VirtmeNg => virtme_ng(project, &deps),
         })

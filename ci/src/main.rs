@@ -32,6 +32,7 @@ mod project;
 mod readme;
 mod rebase;
 mod report;
+mod rust;
 mod series;
 mod shell;
 mod submit;

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A newer Rust of the same release of Debian, for an architecture that needs it: unpacked in
+//! the cache, because it cannot be installed beside the one that is there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::apt::Apt;
+use crate::programs;
+use crate::project::Project;
+use crate::system::System;
+use crate::tools::Found;
+use crate::ui::Step;
+
+/// The compiler, with the source of its library.
+const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"];
+/// The package whose name has the version.
+const LIBRARY: &str = "libstd-rust-web-";
+
+/// `None`: the system has none.
+pub fn newer(project: &Project, system: &System) -> Result<Option<Found>> {
+    if system.is("ubuntu") || !system.is("debian") {
+        return Ok(None);
+    }
+    let codename = system.codename();
+    let dir = project.cached(&format!("rust-web-{codename}"), |part| {
+        project.ui.step("download a newer Rust", |step| unpack(step, part, codename))
+    })?;
+    let path = dir.join("bin/rustc");
+    Ok(programs::version(&path).map(|version| Found { path, version }))
+}
+
+fn unpack(step: &mut Step, part: &Path, suite: &str) -> Result<PathBuf> {
+    let apt = Apt::new(part, &[suite])?;
+    step.run(&mut apt.get(&["update"])).context("check the network")?;
+    let names = step.run(&mut apt.cache(&["pkgnames", LIBRARY]))?;
+    let library = names.lines().find(|name| is_library(name));
+    let library = library.with_context(|| format!("{suite} has no {LIBRARY}*"))?;
+    let packages: Vec<&str> = PACKAGES.into_iter().chain([library]).collect();
+    step.note(packages.join(" "));
+    let root = apt.unpack(step, &packages)?;
+    fs::create_dir(root.join("bin")).context("no folder for programs")?;
+    for program in ["rustc", "rustdoc"] {
+        start(&root, program)?;
+    }
+    Ok(root)
+}
+
+fn is_library(name: &str) -> bool {
+    name.strip_prefix(LIBRARY).is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// A script that starts it with its own libraries.
+fn start(root: &Path, program: &str) -> Result<()> {
+    let script = format!(
+        "#!/bin/sh\n\
+         usr=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/usr\n\
+         LD_LIBRARY_PATH=$usr/lib/{}-linux-gnu exec \"$usr/bin/{program}\" \"$@\"\n",
+        std::env::consts::ARCH
+    );
+    let file = root.join("bin").join(program);
+    fs::write(&file, script)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("cannot make it a program")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::for_test;
+    use crate::system;
+
+    #[test]
+    fn the_library_has_a_version_in_its_name() {
+        assert!(is_library("libstd-rust-web-1.96"));
+        assert!(!is_library("libstd-rust-web-dev") && !is_library("libstd-rust-1.85"));
+    }
+
+    #[test]
+    fn only_debian_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        for id in ["fedora", "ubuntu", "arch"] {
+            assert!(newer(&for_test(dir.path()), &system::for_test(id)).unwrap().is_none(), "{id}");
+        }
+    }
+
+    #[test]
+    fn it_starts_with_its_own_libraries() {
+        let dir = tempfile::tempdir().unwrap();
+        let usr = dir.path().join("usr");
+        fs::create_dir_all(usr.join("bin")).unwrap();
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        programs::fake(&usr.join("bin"), &[("rustc", "x")]);
+        fs::write(usr.join("bin/rustc"), "#!/bin/sh\necho $LD_LIBRARY_PATH 1.96.0 $1\n").unwrap();
+        start(dir.path(), "rustc").unwrap();
+        let output = crate::child::capture(crate::child::command(dir.path().join("bin/rustc")).arg("x"));
+        let libraries = usr.canonicalize().unwrap().join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
+        assert_eq!(output.unwrap(), format!("{} 1.96.0 x\n", libraries.display()));
+    }
+}
