@@ -146,9 +146,8 @@ impl Checker<'_> {
         make.args(["W=1", "KRUSTFLAGS=--error-format=short"]).args(&config.make);
         if config.oldest {
             let rust = oldest_rust(self.project, step, &self.plan.oldest_rust)?;
-            make.arg(format!("RUSTC={}", rust.join("usr/bin/rustc").display()));
-            let libraries = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-            make.env("LD_LIBRARY_PATH", rust.join(libraries));
+            make.arg(format!("RUSTC={}", rust.rustc().display()));
+            make.env("LD_LIBRARY_PATH", rust.libraries());
         }
         Ok(make)
     }
@@ -206,14 +205,40 @@ fn words(run: &[String], patch: &Patch, files: &[&str], file: Option<&str>) -> V
     run.iter().flat_map(expand).collect()
 }
 
-/// The folder of the oldest Rust, in the cache: it is unpacked, not installed.
-fn oldest_rust(project: &Project, step: &mut Step, rust: &OldestRust) -> Result<PathBuf> {
-    project.cached(&format!("rust-{}", rust.version), |part| {
+/// The oldest Rust, in a folder of the cache: it is unpacked, not installed.
+pub struct Oldest {
+    dir: PathBuf,
+    version: String,
+}
+
+impl Oldest {
+    fn rustc(&self) -> PathBuf {
+        self.dir.join("usr/bin/rustc")
+    }
+
+    fn libraries(&self) -> PathBuf {
+        self.dir.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH))
+    }
+
+    /// Has cargo use it.
+    pub fn give_to<'a>(&self, cargo: &'a mut Command) -> &'a mut Command {
+        cargo.env("RUSTC", self.rustc()).env("LD_LIBRARY_PATH", self.libraries())
+    }
+
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+pub fn oldest_rust(project: &Project, step: &mut Step, rust: &OldestRust) -> Result<Oldest> {
+    let version = rust.version.clone();
+    let dir = project.cached(&format!("rust-{}", rust.version), |part| {
         let apt = Apt::new(part, &[&rust.suite])?;
         let packages: Vec<_> = rust.packages.iter().map(|name| format!("{name}={}", rust.version)).collect();
         let packages: Vec<_> = packages.iter().map(String::as_str).collect();
         apt.unpack(step, &packages).with_context(|| apt.lacks(&packages.join(" "), "ci/checks.toml"))
-    })
+    })?;
+    Ok(Oldest { dir, version })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The crates of this repository: their form, the licences, sources and advisories of what they
+//! The crates of this repository: their form, the oldest Rust that they take, the licences, sources and advisories of what they
 //! are made with, and the documentation of `pending.rs`, which kbuild does not make.
 
 use anyhow::{bail, Result};
@@ -9,10 +9,20 @@ use crate::deps;
 use crate::project::Project;
 use crate::ui::first_error;
 
+use super::cell;
+use super::plan::Plan;
+
 const WORKSPACES: [&str; 2] = ["ci", "rust"];
 
-pub fn check(project: &Project) -> Result<()> {
+/// More of the crates than their features by default: in which workspace, which words.
+const FEATURES: [(&str, &[&str]); 2] = [
+    ("rust", &["-p", "pending", "--features", "loom"]),
+    ("rust", &["-p", "pending", "--features", "shuttle"]),
+];
+
+pub fn check(project: &Project, plan: &Plan) -> Result<()> {
     form(project)?;
+    oldest(project, plan)?;
     deny(project)?;
     project.ui.step("rustdoc pending.rs", |step| {
         let mut doc = child::command("cargo");
@@ -35,6 +45,23 @@ fn form(project: &Project) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// The oldest Rust that the kernel takes is the one of `rust-version`.
+fn oldest(project: &Project, plan: &Plan) -> Result<()> {
+    project.ui.step("crates with the oldest Rust", |step| {
+        let rust = cell::oldest_rust(project, step, &plan.oldest_rust)?;
+        for (workspace, words) in WORKSPACES.map(|workspace| (workspace, &[][..])).into_iter().chain(FEATURES)
+        {
+            let mut cargo = child::command("cargo");
+            cargo.args(["check", "--locked", "--all-targets"]).args(words);
+            cargo.arg("--manifest-path").arg(project.root.join(workspace).join("Cargo.toml"));
+            cargo.arg("--target-dir").arg(project.root.join("build/oldest-rust"));
+            step.run(rust.give_to(&mut cargo))?;
+        }
+        step.note(rust.version());
+        Ok(())
+    })
 }
 
 fn deny(project: &Project) -> Result<()> {

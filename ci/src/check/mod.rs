@@ -42,8 +42,8 @@ enum Cell {
 
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     deps::ensure_for(project, "check-series")?;
-    crates::check(project)?;
     let plan = Plan::read();
+    crates::check(project, &plan)?;
     let base = base::ours(project)?;
     let dir = project.root.join("build").join(format!("check-{}", base.name));
     let source = base::repository(project, &base)?;
