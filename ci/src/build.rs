@@ -168,7 +168,12 @@ impl<'a> Job<'a> {
 
     fn configure(&self, step: &mut Step) -> Result<()> {
         self.allnoconfig(step)?;
-        self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?)
+        let checked = self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?);
+        if checked.is_err() {
+            // Without Rust, kconfig says only what it has left out.
+            kbuild::rust_available(step, self.make(&self.obj, &self.arch.kbuild))?;
+        }
+        checked
     }
 
     /// Fails on a warning in a C file that the series changes. Without Rust, to which W=1

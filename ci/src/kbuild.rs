@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{bail, Result};
 
-use crate::child;
+use crate::child::{self, End};
 use crate::deps::Tools;
 use crate::kconfig::Fragments;
 use crate::project::Project;
-use crate::ui::Step;
+use crate::ui::{first_error, Step};
 
 /// `make` in the kernel tree `tree`, building in `obj`.
 pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &str) -> Command {
@@ -32,10 +32,42 @@ pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &st
     cmd
 }
 
+/// Fails with what the kernel itself says is wrong with the tools for Rust.
+pub fn rust_available(step: &mut Step, mut make: Command) -> Result<()> {
+    match step.run_until(make.arg("rustavailable"), None)? {
+        (End::Exited(status), _) if status.success() => Ok(()),
+        (_, said) => bail!("make rustavailable: {}", complaint(&said)),
+    }
+}
+
+/// What stands between lines of stars, on one line.
+fn complaint(said: &str) -> String {
+    let lines = said.lines().filter_map(|line| line.strip_prefix("***")).map(str::trim);
+    let words: Vec<&str> = lines.filter(|line| !line.is_empty()).flat_map(str::split_whitespace).collect();
+    match words.is_empty() {
+        true => first_error(said).to_owned(),
+        false => words.join(" "),
+    }
+}
+
 /// Writes the .config of `obj`: what the fragments ask for, and nothing else that can be
 /// off. Gives what kconfig said.
 pub fn configure(step: &mut Step, mut make: Command, obj: &Path, fragments: &Fragments) -> Result<String> {
     let wanted = obj.join("wanted.config");
     fs::write(&wanted, fragments.text())?;
     step.run(make.env("KCONFIG_ALLCONFIG", &wanted).arg("allnoconfig"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaint;
+
+    #[test]
+    fn the_kernels_complaint_is_one_line() {
+        let said = "***\n*** Rust compiler 'rustc' is too old.\n***   Your version:    1.70.0\n\
+                    ***   Minimum version: 1.85.0\n***\nmake: *** [Makefile:2042: rustavailable] Error 1\n";
+        let line = "Rust compiler 'rustc' is too old. Your version: 1.70.0 Minimum version: 1.85.0";
+        assert_eq!(complaint(said), line);
+        assert_eq!(complaint("make: *** No rule\n"), "make: *** No rule");
+    }
 }
