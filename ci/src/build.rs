@@ -198,7 +198,6 @@ impl<'a> Job<'a> {
     /// What this configuration compiles of the loader's and its tests' files that the series
     /// changes.
     fn objects(&self) -> Result<Vec<String>> {
-        let config = fs::read_to_string(self.obj.join(".config"))?;
         let mut objects = vec![];
         for file in
             self.changed()?.iter().filter(|file| !file.starts_with("tools/") && !file.starts_with("rust/"))
@@ -206,8 +205,8 @@ impl<'a> Job<'a> {
             let Some(object) = file.strip_suffix(".c").or(file.strip_suffix(".rs")) else { continue };
             let object = format!("{object}.o");
             let (folder, name) = object.rsplit_once('/').context("a source file at the top")?;
-            let makefile = fs::read_to_string(self.tree.dir.join(folder).join("Makefile"))?;
-            if is_compiled(&makefile, &config, name) {
+            let makefile = self.tree.dir.join(folder).join("Makefile");
+            if compiled(&makefile, &self.obj.join(".config"))?.split_whitespace().any(|word| word == name) {
                 objects.push(object);
             }
         }
@@ -301,23 +300,18 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Whether a configuration compiles an object, by the lines of its folder's Makefile. Without
-/// this, a folder full of files would be compiled for one that is left out.
-fn is_compiled(makefile: &str, config: &str, object: &str) -> bool {
-    let makefile = makefile.replace("\\\n", " ");
-    let Some(line) = makefile.lines().find(|line| line.split_whitespace().any(|word| word == object)) else {
-        return true;
-    };
-    let option = line.split_once("$(").and_then(|(_, rest)| Some(rest.split_once(')')?.0));
-    let is_set = option.is_none_or(|option| {
-        let mut values = config.lines().filter_map(|line| line.strip_prefix(option));
-        values.any(|value| value == "=y" || value == "=m")
-    });
-    // A part of another object is compiled with that.
-    match line.split_once('-') {
-        None | Some(("obj" | "lib", _)) => is_set,
-        Some((whole, _)) => is_set && is_compiled(&makefile, config, &format!("{whole}.o")),
-    }
+/// The objects that a configuration compiles in a folder, and what those are made of: its
+/// Makefile says it, to make.
+fn compiled(makefile: &Path, config: &Path) -> Result<String> {
+    let rules = tempfile::NamedTempFile::new()?;
+    let text = format!(
+        "include {}\ninclude {}\n.PHONY: objects\n.DEFAULT_GOAL := objects\nobjects:\n\t@echo \
+         $(foreach o,$(obj-y) $(obj-m) $(lib-y),$(o) $($(o:.o=-y)) $($(o:.o=-objs)))\n",
+        config.display(),
+        makefile.display()
+    );
+    fs::write(rules.path(), text)?;
+    child::capture(child::command("make").args(["--silent", "--file"]).arg(rules.path()))
 }
 
 /// Fails on the first warning that a compiler gave for one of `files`. Rust's says in its
@@ -345,23 +339,25 @@ pub fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_compiled, no_warning};
+    use std::fs;
+
+    use super::{compiled, no_warning};
 
     #[test]
-    fn an_object_is_compiled_if_its_option_is_set() {
-        let makefile = "obj-y = fork.o exec.o\nobj-$(CONFIG_AUDITSYSCALL) += auditsc.o audit_fs.o\n";
-        let compiled = |config, object| is_compiled(makefile, config, object);
-        assert!(compiled("", "exec.o") && compiled("", "of another line.o"));
-        assert!(compiled("CONFIG_AUDITSYSCALL=y\n", "auditsc.o"));
-        assert!(compiled("CONFIG_AUDITSYSCALL=m\n", "audit_fs.o"));
-        assert!(!compiled("# CONFIG_AUDITSYSCALL is not set\n", "auditsc.o"));
-    }
-
-    #[test]
-    fn a_part_is_compiled_with_its_whole() {
-        let makefile = "obj-$(CONFIG_IMA) += ima.o\nima-y := ima_fs.o \\\n\t ima_main.o\n";
-        assert!(is_compiled(makefile, "CONFIG_IMA=y\n", "ima_main.o"));
-        assert!(!is_compiled(makefile, "# CONFIG_IMA is not set\n", "ima_main.o"));
+    fn what_is_compiled_is_up_to_the_configuration() {
+        let dir = tempfile::tempdir().unwrap();
+        let [makefile, config] = ["Makefile", "config"].map(|name| dir.path().join(name));
+        let text = "obj-y = fork.o exec.o\nobj-$(CONFIG_A) += a.o b.o\nb-y := part.o\n\
+                    ifdef CONFIG_A\nobj-y += with.o\nelse\nobj-y += without.o\nendif\n\
+                    $(obj)/gen_%.c: FORCE\n\t$(call if_changed,gen)\n";
+        fs::write(&makefile, text).unwrap();
+        let objects = |options: &str| {
+            fs::write(&config, options).unwrap();
+            compiled(&makefile, &config).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(objects("# CONFIG_A is not set\n"), "fork.o exec.o without.o");
+        assert_eq!(objects("CONFIG_A=y\n"), "fork.o exec.o a.o b.o part.o with.o");
+        assert_eq!(objects("CONFIG_A=m\n"), "fork.o exec.o with.o a.o b.o part.o");
     }
 
     #[test]

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Code size: the loader's objects of the base, of the series without the option and
-//! with it; and whether main.o without it is that of the base.
+//! with it.
 //!
 //! None is one that is booted: base and off are without Rust, on which nothing of theirs
 //! depends, on is without its tests.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
-use regex_lite::Regex;
+use anyhow::{bail, Result};
 use serde_json::{json, Value};
 
 use super::compile;
@@ -34,13 +32,9 @@ pub fn measure(
     let compile = |tree, variant| compile::only((project, tools), tree, (arch, variant), FOLDER);
     let (base, off, with) = (compile(base, PLAIN)?, compile(series, PLAIN)?, compile(series, PLAIN_ON)?);
     let entry = compile::type_size((project, tools), series, on, ("kernel/module/pending", "PendingLoad"))?;
-    project.ui.step("compare objects", |step| {
-        let differing = differing_lines(tools, &base, &off)?;
-        step.note(format!("{differing} lines of main.o differ with the option off"));
+    project.ui.step("compare objects", |_| {
         results.add("base", KEY, sizes(tools, &base)?);
-        let mut object = sizes(tools, &off)?;
-        object["differing_lines"] = differing.into();
-        results.add("off", KEY, object);
+        results.add("off", KEY, sizes(tools, &off)?);
         let mut object = sizes(tools, &with)?;
         object["entry"] = entry.into();
         results.add("on", KEY, object);
@@ -66,47 +60,9 @@ fn sum(table: &str) -> Result<Value> {
     Ok(json!({ "text": text, "data": data }))
 }
 
-/// Lines of the disassembly that are only in one of the two.
-fn differing_lines(tools: &Tools, base: &Path, off: &Path) -> Result<usize> {
-    let dir = tempfile::tempdir()?;
-    for (name, obj) in [("base", base), ("off", off)] {
-        fs::write(dir.path().join(name), disassembly(tools, &obj.join(FOLDER).join("main.o"))?)?;
-    }
-    let output = child::command("diff").current_dir(dir.path()).args(["base", "off"]).output()?;
-    // 1: they differ; more: it could not tell.
-    if output.status.code().is_none_or(|code| code > 1) {
-        bail!("diff: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter(|line| line.starts_with(['<', '>'])).count())
-}
-
-fn disassembly(tools: &Tools, object: &Path) -> Result<String> {
-    let mut objdump = child::command(tools.llvm("llvm-objdump"));
-    objdump.args(["-dr", "--no-show-raw-insn", "--no-leading-addr", "--symbolize-operands"]);
-    let text = child::capture(objdump.arg(object))?;
-    let (_, code) = text.split_once("file format").context("llvm-objdump shows no code")?;
-    Ok(without_places(code))
-}
-
-/// A line that is longer or shorter moves the labels, the functions and the strings that follow.
-fn without_places(code: &str) -> String {
-    let place = Regex::new(r"<L\d+>|(<\w+|\.rodata\.str\S*?)\+0x[0-9a-f]+").expect("it is constant");
-    place.replace_all(code, "$1").into_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{sum, without_places};
-
-    #[test]
-    fn a_place_is_no_difference() {
-        let code = |label: &str, at: &str| {
-            format!("je <{label}>\ncmpl $0x0, <f+{at}>\nR_X86_64_32S .rodata.str1.1+{at}\nmovl $0x1\n")
-        };
-        assert_eq!(without_places(&code("L1", "0x53")), without_places(&code("L20", "0xa2")));
-        assert!(without_places(&code("L1", "0x53")).contains("movl $0x1"));
-    }
+    use super::sum;
 
     #[test]
     fn objects_are_added_up() {

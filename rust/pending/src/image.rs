@@ -4,37 +4,29 @@
 //!
 //! Where an image has its `struct module`, and with it the module's name, is known after a few
 //! bounded reads. Nothing of it is trusted: what is read may change before it is read again, and
-//! what is odd is left to the checks of the whole image, which have the last word.
-//!
-//! C header: [`kernel/module/internal.h`](srctree/kernel/module/internal.h)
+//! whatever is odd is left to the checks of the whole image, which have the last word.
 
-use core::{
-    mem::MaybeUninit,
-    slice, //
-};
-#[cfg(not(CONFIG_64BIT))]
-use kernel::bindings::{
-    elf32_hdr as elf_hdr,
-    elf32_shdr as elf_shdr, //
-};
-#[cfg(CONFIG_64BIT)]
-use kernel::bindings::{
-    elf64_hdr as elf_hdr,
-    elf64_shdr as elf_shdr, //
-};
+use core::mem::offset_of;
 use kernel::{
     bindings,
-    error::to_result,
-    ffi::c_int,
     prelude::*,
-    transmute::FromBytes, //
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    },
 };
+
+/// A field that is as wide as an address.
+#[cfg(CONFIG_64BIT)]
+type Word = u64;
+#[cfg(not(CONFIG_64BIT))]
+type Word = u32;
 
 /// What an ELF file begins with.
 const MAGIC: &[u8] = b"\x7fELF";
 
-/// The section that holds `struct module`.
-const THIS_MODULE: &CStr = c".gnu.linkonce.this_module";
+/// The name of the section that holds `struct module`.
+const MODULE_SECTION: &[u8] = b".gnu.linkonce.this_module\0";
 
 /// How many section headers are read at a time, which takes up to half a KiB of the stack.
 const BATCH: usize = 8;
@@ -42,151 +34,206 @@ const BATCH: usize = 8;
 /// The longest section header table that is searched. Large modules have some 100 sections.
 const MOST_SECTIONS: usize = 512;
 
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-#[allow(
-    dead_code,
-    reason = "it is only read; rustc up to 1.85 at least takes that for never constructed"
-)]
-struct Header(elf_hdr);
+/// `MODULE_NAME_LEN`
+pub(super) const NAME_LEN: usize = 64 - size_of::<c_ulong>();
 
-// SAFETY: It has integers only.
-unsafe impl FromBytes for Header {}
+/// `struct elf64_hdr`, or `struct elf32_hdr`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes)]
+#[repr(C)]
+struct Header {
+    ident: [u8; 16],
+    _kind: u16,
+    _machine: u16,
+    _version: u32,
+    _entry: Word,
+    _program_headers: Word,
+    sections: Word,
+    _flags: u32,
+    _size: u16,
+    _program_header_size: u16,
+    _program_header_count: u16,
+    section_size: u16,
+    section_count: u16,
+    section_of_names: u16,
+}
 
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct Section(elf_shdr);
+/// `struct elf64_shdr`, or `struct elf32_shdr`.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes)]
+#[repr(C)]
+struct Section {
+    name: u32,
+    _kind: u32,
+    _flags: Word,
+    _address: Word,
+    offset: Word,
+    size: Word,
+    _link: u32,
+    _info: u32,
+    _alignment: Word,
+    _entry_size: Word,
+}
 
-// SAFETY: It has integers only.
-unsafe impl FromBytes for Section {}
-
-/// A field that is as wide as an address is.
+/// Widens a field.
 fn wide(field: impl Into<u64>) -> u64 {
     field.into()
 }
 
-/// An image in user memory, or in a file.
+/// An image that can be read in parts.
+pub(super) trait Image {
+    /// How long it is, in bytes.
+    fn len(&self) -> u64;
+
+    /// Reads what starts at `pos`, all of which is part of the image.
+    fn read_part(&self, pos: u64, to: &mut [u8]) -> Result;
+}
+
+/// An image in user memory.
+pub(super) struct UserMemory {
+    pub(super) start: usize,
+    pub(super) len: usize,
+}
+
+impl Image for UserMemory {
+    fn len(&self) -> u64 {
+        self.len as u64
+    }
+
+    fn read_part(&self, pos: u64, to: &mut [u8]) -> Result {
+        let start = UserPtr::from_addr(self.start.wrapping_add(pos as usize));
+        UserSlice::new(start, to.len()).reader().read_slice(to)
+    }
+}
+
+/// An image in a file.
 ///
 /// # Invariants
 ///
-/// Its `file` is null, or a file that stays open for reading for `'a`.
-struct Image<'a>(&'a bindings::mod_image);
-
-/// Where an image has its section headers, and their names.
-struct Sections {
-    table: u64,
-    count: usize,
-    names: u64,
+/// `file` is open for reading.
+pub(super) struct OpenFile {
+    file: *mut bindings::file,
+    len: u64,
 }
 
-impl Sections {
-    fn position(&self, index: usize) -> Result<u64> {
-        let offset = (index * size_of::<Section>()) as u64;
-        self.table.checked_add(offset).ok_or(ENOEXEC)
+impl OpenFile {
+    /// An image of `len` bytes in a file.
+    ///
+    /// # Safety
+    ///
+    /// `file` must be open for reading as long as the image is in use.
+    pub(super) unsafe fn new(file: *mut bindings::file, len: u64) -> Self {
+        // INVARIANT: The file is open for reading, by the safety requirements.
+        Self { file, len }
     }
 }
 
-impl Image<'_> {
-    /// Reads what starts at `pos`, as much as there is room for. Fails with [`ENOEXEC`] if that is
-    /// not part of the image.
-    fn read<'b, T: FromBytes>(&self, pos: u64, room: &'b mut [MaybeUninit<T>]) -> Result<&'b [T]> {
-        let len = size_of_val(room);
-        // SAFETY: By the type invariant, the image can be read. The room is valid for writes of its
-        // size.
-        to_result(unsafe { bindings::mod_image_read(self.0, pos, room.as_mut_ptr().cast(), len) })?;
-        // SAFETY: Without an error, all of the room has been written to. Any bytes are values of
-        // its type.
-        Ok(unsafe { slice::from_raw_parts(room.as_ptr().cast(), room.len()) })
+impl Image for OpenFile {
+    fn len(&self) -> u64 {
+        self.len
     }
 
-    fn sections(&self) -> Result<Sections> {
-        let Header(header) = self.read(0, &mut [MaybeUninit::uninit()])?[0];
-        let count = header.e_shnum.into();
-        if !header.e_ident.starts_with(MAGIC)
-            || usize::from(header.e_shentsize) != size_of::<Section>()
-            || count > MOST_SECTIONS
-        {
-            return Err(ENOEXEC);
+    fn read_part(&self, pos: u64, to: &mut [u8]) -> Result {
+        let mut pos = pos as bindings::loff_t;
+        // SAFETY: The file is open, by the type invariant, and `to` is valid for writes of its
+        // length.
+        let read =
+            unsafe { bindings::kernel_read(self.file, to.as_mut_ptr().cast(), to.len(), &mut pos) };
+        if read < 0 {
+            return Err(Error::from_errno(read as c_int));
         }
-
-        let mut sections = Sections {
-            table: wide(header.e_shoff),
-            count,
-            names: 0,
-        };
-        let names = sections.position(header.e_shstrndx.into())?;
-        let Section(names) = self.read(names, &mut [MaybeUninit::uninit()])?[0];
-        sections.names = wide(names.sh_offset);
-        Ok(sections)
-    }
-
-    /// Says whether a section holds `struct module`. Few are of that size: other names are not
-    /// read.
-    fn holds_module(&self, section: &elf_shdr, names: u64) -> Result<bool> {
-        if section.sh_size as usize != size_of::<bindings::module>() {
-            return Ok(false);
+        if read as usize == to.len() {
+            Ok(())
+        } else {
+            Err(ENOEXEC)
         }
+    }
+}
 
-        let mut room = [const { MaybeUninit::uninit() }; THIS_MODULE.to_bytes_with_nul().len()];
-        let pos = names.checked_add(section.sh_name.into()).ok_or(ENOEXEC)?;
-        let name: &[u8] = self.read(pos, &mut room)?;
-        Ok(name == THIS_MODULE.to_bytes_with_nul())
+/// Reads what starts at `pos`. Fails with [`ENOEXEC`] if that is not part of the image.
+fn read<T: FromBytes + IntoBytes>(image: &impl Image, pos: u64, to: &mut [T]) -> Result {
+    let bytes = to.as_mut_bytes();
+    let end = pos.checked_add(bytes.len() as u64).ok_or(ENOEXEC)?;
+    if end > image.len() {
+        return Err(ENOEXEC);
+    }
+    image.read_part(pos, bytes)
+}
+
+/// Where a section header is.
+fn position(header: &Header, index: usize) -> Result<u64> {
+    let offset = index as u64 * size_of::<Section>() as u64;
+    wide(header.sections).checked_add(offset).ok_or(ENOEXEC)
+}
+
+/// Reads the header of an image whose section headers can be searched.
+fn header(image: &impl Image) -> Result<Header> {
+    let mut room = [Header::default()];
+    read(image, 0, &mut room)?;
+    let [header] = room;
+
+    if !header.ident.starts_with(MAGIC)
+        || usize::from(header.section_size) != size_of::<Section>()
+        || usize::from(header.section_count) > MOST_SECTIONS
+    {
+        return Err(ENOEXEC);
+    }
+    Ok(header)
+}
+
+/// Checks whether a section holds `struct module`. Few are of that size: the names of others are
+/// not read.
+fn holds_module(image: &impl Image, section: &Section, names: u64) -> Result<bool> {
+    if wide(section.size) != size_of::<bindings::module>() as u64 {
+        return Ok(false);
     }
 
-    /// Finds `struct module`. That it is the only one is left to the checks of the whole image, and
-    /// it is searched from the end, as it is linked late.
-    ///
-    /// # Errors
-    ///
-    /// [`ENOEXEC`] if there is none of the size that this kernel has, and whatever reading the
-    /// image fails with.
-    fn find_module(&self) -> Result<u64> {
-        let sections = self.sections()?;
-        let mut room = [const { MaybeUninit::uninit() }; BATCH];
-        let mut end = sections.count;
+    let mut name = [0; MODULE_SECTION.len()];
+    let pos = names.checked_add(section.name.into()).ok_or(ENOEXEC)?;
+    read(image, pos, &mut name)?;
+    Ok(name == *MODULE_SECTION)
+}
 
-        while end > 0 {
-            let first = end.saturating_sub(BATCH);
-            let batch: &[Section] =
-                self.read(sections.position(first)?, &mut room[..end - first])?;
-            for Section(section) in batch.iter().rev() {
-                if self.holds_module(section, sections.names)? {
-                    return Ok(wide(section.sh_offset));
-                }
+/// Finds `struct module`, searching from the end, as it is linked late. That it is the only one is
+/// left to the checks of the whole image.
+fn find_module(image: &impl Image) -> Result<u64> {
+    let header = header(image)?;
+    let mut room = [Section::default(); BATCH];
+    read(
+        image,
+        position(&header, header.section_of_names.into())?,
+        &mut room[..1],
+    )?;
+    let names = wide(room[0].offset);
+
+    let mut end = usize::from(header.section_count);
+    while end > 0 {
+        let first = end.saturating_sub(BATCH);
+        let batch = &mut room[..end - first];
+        read(image, position(&header, first)?, batch)?;
+        for section in batch.iter().rev() {
+            if holds_module(image, section, names)? {
+                return Ok(wide(section.offset));
             }
-            end = first;
         }
-        Err(ENOEXEC)
+        end = first;
     }
+    Err(ENOEXEC)
 }
 
-/// Finds where an image has its `struct module`.
+/// Finds the name that a module seems to have, before its image is copied.
 ///
-/// Returns 0 and stores the position, or an error: what the image is loaded for then is up to the
-/// checks of the whole of it.
+/// Reads up to 46 KiB of the image, in pieces of up to half a KiB.
 ///
-/// Context: process context. May sleep. Reads up to 46 KiB of the image, in pieces of up to half a
-/// KiB.
+/// # Errors
 ///
-/// # Safety
-///
-/// * `image` must be valid for reads during the call, and its `file` null or open for reading.
-/// * `position` must be valid for a write.
-#[export]
-pub unsafe extern "C" fn mod_image_find_module(
-    image: *const bindings::mod_image,
-    position: *mut u64,
-) -> c_int {
-    // INVARIANT: By the requirements of this function, a file stays open during the call.
-    // SAFETY: By the same requirements, the reference is valid during the call.
-    let image = Image(unsafe { &*image });
+/// [`ENOEXEC`] if the image has no name, and whatever reading it fails with.
+pub(super) fn name<'a>(image: &impl Image, room: &'a mut [u8; NAME_LEN]) -> Result<&'a CStr> {
+    let offset = offset_of!(bindings::module, name) as u64;
+    let pos = find_module(image)?.checked_add(offset).ok_or(ENOEXEC)?;
+    read(image, pos, room)?;
 
-    match image.find_module() {
-        Ok(found) => {
-            // SAFETY: By the requirements of this function.
-            unsafe { position.write(found) };
-            0
-        }
-        Err(err) => err.to_errno(),
+    let name = CStr::from_bytes_until_nul(room).map_err(|_| ENOEXEC)?;
+    if name.is_empty() {
+        return Err(ENOEXEC);
     }
+    Ok(name)
 }
