@@ -116,6 +116,9 @@ pub struct Options {
     /// `submit` adds your own Signed-off-by to each patch
     #[arg(long, env = "SIGNOFF", value_parser = FalseyValueParser::new(), global = true)]
     signoff: bool,
+    /// `submit` writes one part of the series
+    #[arg(long, env = "SET", value_name = "name", value_parser = PossibleValuesParser::new(series::sets()), global = true)]
+    set: Option<String>,
 }
 
 #[derive(Subcommand)]

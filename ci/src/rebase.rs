@@ -139,7 +139,7 @@ fn conflicts(git: &Git) -> Result<Vec<String>> {
 fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
     let branch = git.branch()?;
     let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI"])?;
-    let mails = series::mails(git, &branch, last.lines(), &[])?;
+    let mails = series::mails(git, &series::Range::whole(&branch), last.lines(), &[])?;
     let relative = format!("build/patches-{name}");
     let dest = project.root.join(&relative);
     if dest.exists() {

@@ -26,10 +26,62 @@ struct Copies {
     extension: String,
     to: String,
     ours: Vec<String>,
+    set: Vec<Set>,
+}
+
+/// Some of the patches, up to the one with that subject.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Set {
+    name: String,
+    last: String,
 }
 
 fn copies() -> Copies {
     data("series.toml", include_str!("../series.toml"))
+}
+
+/// What SET= may be.
+pub fn sets() -> Vec<String> {
+    copies().set.into_iter().map(|set| set.name).collect()
+}
+
+/// Patches to make mails of: those after `from`, up to `to`.
+pub struct Range {
+    from: String,
+    to: String,
+    has_letter: bool,
+}
+
+impl Range {
+    /// All patches, and the cover letter.
+    pub fn whole(branch: &str) -> Range {
+        Range { from: BASE.to_owned(), to: branch.to_owned(), has_letter: true }
+    }
+
+    /// One of the sets of series.toml, without the letter, which is about all of them.
+    pub fn set(git: &Git, name: &str) -> Result<Range> {
+        let sets = copies().set;
+        let at = sets.iter().position(|set| set.name == name).context("no such set")?;
+        let before = at.checked_sub(1).map(|before| sets[before].last.as_str());
+        Range::between(git, before, &sets[at].last)
+    }
+
+    /// The patches after that with the subject `before`, up to `last`.
+    pub fn between(git: &Git, before: Option<&str>, last: &str) -> Result<Range> {
+        let from = before.map_or_else(|| Ok(BASE.to_owned()), |subject| commit(git, subject))?;
+        Ok(Range { from, to: commit(git, last)?, has_letter: false })
+    }
+}
+
+/// The one commit of the series with that subject.
+fn commit(git: &Git, subject: &str) -> Result<String> {
+    let log = git.capture(["log", "--format=%H %s", &format!("{BASE}..{}", git.branch()?)])?;
+    let mut ids = log.lines().filter_map(|line| line.split_once(' ')).filter(|(_, s)| *s == subject);
+    match (ids.next(), ids.next()) {
+        (Some((id, _)), None) => Ok(id.to_owned()),
+        _ => bail!("the series has no patch \"{subject}\": say in ci/series.toml where its set ends"),
+    }
 }
 
 /// File name (below the project's root) to content.
@@ -180,7 +232,7 @@ pub fn export(git: &Git) -> Result<Files> {
     }
     // The cover letter is the last author's, written with the last patch.
     let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI", &branch])?;
-    let mut files = mails(git, &branch, last.lines(), &[])?;
+    let mut files = mails(git, &Range::whole(&branch), last.lines(), &[])?;
     let copies = copies();
     let pattern = format!("{}*.{}", copies.from, copies.extension);
     let added = git.capture(["diff", "--name-only", "--diff-filter=A", BASE, &branch, "--", &pattern])?;
@@ -213,13 +265,17 @@ const FORMAT_PATCH: [&str; 13] = [
 /// `more`: options for git format-patch.
 pub fn mails<'a>(
     git: &Git,
-    branch: &str,
+    range: &Range,
     writer: impl Iterator<Item = &'a str>,
     more: &[&str],
 ) -> Result<Files> {
     let out = tempfile::tempdir()?;
     let mut cmd = git.cmd(FORMAT_PATCH);
-    cmd.arg("--output-directory").arg(out.path()).args(more).arg(format!("{BASE}..{branch}"));
+    cmd.arg("--output-directory").arg(out.path()).args(more);
+    if !range.has_letter {
+        cmd.arg("--no-cover-letter");
+    }
+    cmd.arg(format!("{}..{}", range.from, range.to));
     for (name, value) in ["NAME", "EMAIL", "DATE"].iter().zip(writer) {
         cmd.env(format!("GIT_COMMITTER_{name}"), value);
     }
@@ -235,6 +291,9 @@ pub fn mails<'a>(
             );
         }
         files.insert(name, mail);
+    }
+    if !range.has_letter {
+        return Ok(files);
     }
     let cover = files.get(&Path::new("patches").join(COVER)).context("git wrote no cover letter")?;
     if String::from_utf8_lossy(cover).contains(UNWRITTEN) {
@@ -327,6 +386,34 @@ pub mod tests {
 
     fn project(root: &Path) -> Project {
         crate::project::for_test(root)
+    }
+
+    #[test]
+    fn a_part_of_the_series_has_its_own_numbers_and_no_letter() {
+        let root = tempfile::tempdir().unwrap();
+        let git = tree(root.path());
+        let names = |before, last| {
+            let range = Range::between(&git, before, last)?;
+            let files = mails(&git, &range, ["Eva", "eva@example.org", "2026-01-01"].into_iter(), &[])?;
+            anyhow::Ok(files.into_keys().map(|path| path.display().to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(names(None, "module: one").unwrap(), ["patches/0001-module-one.patch"]);
+        assert_eq!(names(Some("module: one"), "module: two").unwrap(), ["patches/0001-module-two.patch"]);
+        assert!(names(None, "module: three").unwrap_err().to_string().contains("\"module: three\""));
+    }
+
+    #[test]
+    fn every_set_ends_with_a_patch() {
+        let patches = Path::new(env!("CARGO_MANIFEST_DIR")).join("../patches");
+        let mails: Vec<String> =
+            patch_files(&patches).unwrap().iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+        let place = |subject: &str| {
+            // A long subject is folded.
+            let at = |mail: &String| mail.replace("\n ", " ").contains(&format!("] {subject}\n"));
+            mails.iter().position(at).unwrap_or_else(|| panic!("no patch \"{subject}\""))
+        };
+        let ends: Vec<usize> = copies().set.iter().map(|set| place(&set.last)).collect();
+        assert!(ends.is_sorted() && ends.last() == Some(&(mails.len() - 1)), "{ends:?}");
     }
 
     pub fn save(root: &Path, files: &Files) {

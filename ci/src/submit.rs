@@ -13,7 +13,7 @@ use crate::git::Git;
 use crate::matrix::Arch;
 use crate::patches;
 use crate::project::Project;
-use crate::series;
+use crate::series::{self, Range};
 use crate::Options;
 
 /// The commit that all tests have passed on. Its id stands for the messages, too.
@@ -44,7 +44,7 @@ pub fn submit(project: &Project) -> Result<()> {
     fail_unless_tested(project, &git)?;
     fail_unless_checked(project, &git)?;
     let sender = sender(&project.root)?;
-    let mails = project.ui.step("write the mails", |_| write(&git, &sender, project.opts.signoff))?;
+    let mails = project.ui.step("write the mails", |_| write(&git, &sender, &project.opts))?;
     save(project, &mails)?;
     for mail in &mails {
         println!("{}: To {}, Cc {}", mail.name, mail.recipients.to.len(), mail.recipients.cc.len());
@@ -54,10 +54,7 @@ pub fn submit(project: &Project) -> Result<()> {
     }
     println!("nothing is sent. Read the mails, then:");
     println!("    git send-email --no-thread --confirm=always --to-cmd=true {DEST}/*.patch");
-    println!(
-        "What who gets them will do is this, in a kernel tree: b4 am -m {DEST}/{MAILBOX} {}",
-        id(&mails)?
-    );
+    println!("Recipients can apply them in a kernel tree: b4 am -m {DEST}/{MAILBOX} {}", id(&mails)?);
     Ok(())
 }
 
@@ -109,14 +106,17 @@ fn sender(dir: &Path) -> Result<[String; 2]> {
     Ok([get("user.name")?, get("user.email")?])
 }
 
-fn write(git: &Git, sender: &[String; 2], signoff: bool) -> Result<Vec<Mail>> {
+fn write(git: &Git, sender: &[String; 2], opts: &Options) -> Result<Vec<Mail>> {
     let [name, address] = sender;
-    let branch = git.branch()?;
+    let range = match &opts.set {
+        Some(set) => Range::set(git, set)?,
+        None => Range::whole(&git.branch()?),
+    };
     let date = git.capture(["log", "-1", "--format=%aI"])?;
     let from = format!("--from={name} <{address}>");
     let mut options = vec![from.as_str(), "--thread"];
-    options.extend(signoff.then_some("--signoff"));
-    let files = series::mails(git, &branch, [name, address, date.as_str()].into_iter(), &options)?;
+    options.extend(opts.signoff.then_some("--signoff"));
+    let files = series::mails(git, &range, [name, address, date.as_str()].into_iter(), &options)?;
 
     let mut mails = vec![];
     let mut all = Recipients::default();
@@ -141,11 +141,11 @@ fn write(git: &Git, sender: &[String; 2], signoff: bool) -> Result<Vec<Mail>> {
     Ok(mails)
 }
 
-/// That of the cover letter, which the others answer to.
+/// That of the first mail, which the others answer to: the cover letter, if there is one.
 fn id(mails: &[Mail]) -> Result<&str> {
-    let cover = &mails.first().context("no mails")?.text;
-    let line = cover.lines().find(|line| line.to_ascii_lowercase().starts_with("message-id: <"));
-    line.and_then(|line| line.split(['<', '>']).nth(1)).context("git gave the cover letter no Message-ID")
+    let first = &mails.first().context("no mails")?.text;
+    let line = first.lines().find(|line| line.to_ascii_lowercase().starts_with("message-id: <"));
+    line.and_then(|line| line.split(['<', '>']).nth(1)).context("git gave the first mail no Message-ID")
 }
 
 /// What the tree's own script says of a patch.
@@ -230,10 +230,11 @@ esac
     #[test]
     fn the_mails_apply_and_are_signed_off_on_demand() {
         let root = tempfile::tempdir().unwrap();
-        let project = crate::project::for_test(root.path());
+        let mut project = crate::project::for_test(root.path());
         let git = series_in(root.path());
         for signoff in [false, true] {
-            save(&project, &write(&git, &me(), signoff).unwrap()).unwrap();
+            project.opts.signoff = signoff;
+            save(&project, &write(&git, &me(), &project.opts).unwrap()).unwrap();
             let fresh = series::tests::fresh(root.path());
             let mailbox = root.path().join(DEST).join(MAILBOX);
             fresh.capture(["am", "--quiet", "--empty=drop", &mailbox.to_string_lossy()]).unwrap();
@@ -254,7 +255,7 @@ esac
     #[test]
     fn all_answer_to_the_cover_letter() {
         let root = tempfile::tempdir().unwrap();
-        let mails = write(&series_in(root.path()), &me(), false).unwrap();
+        let mails = write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
         let answer = format!("\nIn-Reply-To: <{}>\n", id(&mails).unwrap());
         let answers: Vec<bool> = mails.iter().map(|mail| mail.text.contains(&answer)).collect();
         assert_eq!(answers, [false, true, true]);
@@ -263,7 +264,7 @@ esac
     #[test]
     fn each_mail_goes_to_whom_it_concerns_and_the_cover_letter_to_all() {
         let root = tempfile::tempdir().unwrap();
-        let mails = write(&series_in(root.path()), &me(), false).unwrap();
+        let mails = write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
         let max = "\nTo: Max <max@example.org>\n";
         let all = "Cc: \"Rita Ö.\" <rita@example.org>,\n list@example.org\n\n";
         let list = "Cc: list@example.org\n\n";
