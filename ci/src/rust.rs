@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::apt::Apt;
+use crate::child;
 use crate::programs;
 use crate::project::Project;
 use crate::system::System;
 use crate::tools::Found;
 use crate::ui::Step;
 
-/// The compiler, with the source of its library.
+/// The compiler, with the source of its library; LLVM comes from what these depend on.
 const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"];
 /// The package whose name has the version.
 const LIBRARY: &str = "libstd-rust-web-";
@@ -39,12 +40,16 @@ fn unpack(step: &mut Step, part: &Path, suite: &str) -> Result<PathBuf> {
     let names = step.run(&mut apt.cache(&["pkgnames", LIBRARY]))?;
     let library = names.lines().find(|name| is_library(name));
     let library = library.with_context(|| format!("{suite} has no {LIBRARY}*"))?;
-    let packages: Vec<&str> = PACKAGES.into_iter().chain([library]).collect();
+    let depends = step.run(&mut apt.cache(&["depends", library]))?;
+    let llvm = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let llvm = llvm.filter(|name| name.starts_with("libllvm"));
+    let packages: Vec<&str> = PACKAGES.into_iter().chain([library]).chain(llvm).collect();
     step.note(packages.join(" "));
     let root = apt.unpack(step, &packages)?;
     fs::create_dir(root.join("bin")).context("no folder for programs")?;
     for program in ["rustc", "rustdoc"] {
         start(&root, program)?;
+        step.run(child::command(root.join("bin").join(program)).arg("--version"))?;
     }
     Ok(root)
 }
@@ -95,7 +100,7 @@ mod tests {
         programs::fake(&usr.join("bin"), &[("rustc", "x")]);
         fs::write(usr.join("bin/rustc"), "#!/bin/sh\necho $LD_LIBRARY_PATH 1.96.0 $1\n").unwrap();
         start(dir.path(), "rustc").unwrap();
-        let output = crate::child::capture(crate::child::command(dir.path().join("bin/rustc")).arg("x"));
+        let output = child::capture(child::command(dir.path().join("bin/rustc")).arg("x"));
         let libraries = usr.canonicalize().unwrap().join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
         assert_eq!(output.unwrap(), format!("{} 1.96.0 x\n", libraries.display()));
     }
