@@ -92,7 +92,7 @@ pub fn ours(project: &Project) -> Result<Base> {
     if base != pinned {
         let (name, version) = (&base.name, &base.version);
         let line = format!(
-            "no Linux {} any more: {whence} {name} ({version}), the series goes on that",
+            "no Linux {} to be had: {whence} {name} ({version}), the series goes on that",
             pinned.name
         );
         project.ui.say(&line);

@@ -24,7 +24,7 @@ const LLVM: [&str; 9] = [
     "llvm-strip",
 ];
 /// Releases that a distribution may have beside each other: clang-19, rustc-1.85.
-const LLVM_RELEASES: std::ops::Range<u32> = 15..40;
+const LLVM_RELEASES: std::ops::Range<u32> = 17..40;
 const RUST_RELEASES: std::ops::Range<u32> = 85..130;
 
 /// One that has to be of some version.
