@@ -3,5 +3,6 @@
 
 fn main() {
     println!("cargo:rustc-cfg=CONFIG_64BIT");
+    println!("cargo:rustc-cfg=CONFIG_MODULE_STATS");
     println!("cargo:rerun-if-changed=build.rs");
 }

@@ -4,11 +4,36 @@
 
 pub use imp::*;
 
+/// A cell whose accesses only loom looks at.
+#[cfg(not(feature = "loom"))]
+pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+#[cfg(not(feature = "loom"))]
+impl<T> UnsafeCell<T> {
+    /// With a value.
+    pub fn new(value: T) -> Self {
+        Self(std::cell::UnsafeCell::new(value))
+    }
+
+    /// Gives the value to `read`.
+    pub fn with<R>(&self, read: impl FnOnce(*const T) -> R) -> R {
+        read(self.0.get())
+    }
+
+    /// Gives the value to `change`.
+    pub fn with_mut<R>(&self, change: impl FnOnce(*mut T) -> R) -> R {
+        change(self.0.get())
+    }
+}
+
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod imp {
     use std::{sync::PoisonError, time::Duration};
     pub use std::{
-        sync::{atomic::AtomicUsize, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard},
+        sync::{
+            atomic::{AtomicU32, AtomicUsize},
+            Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+        },
         thread::{spawn, yield_now, JoinHandle},
         thread_local,
     };
@@ -33,7 +58,11 @@ mod imp {
 #[cfg(feature = "loom")]
 mod imp {
     pub use loom::{
-        sync::{atomic::AtomicUsize, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard},
+        cell::UnsafeCell,
+        sync::{
+            atomic::{AtomicU32, AtomicUsize},
+            Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+        },
         thread::{spawn, yield_now, JoinHandle},
         thread_local,
     };
@@ -70,7 +99,10 @@ mod imp {
 #[cfg(feature = "shuttle")]
 mod imp {
     pub use shuttle::{
-        sync::{atomic::AtomicUsize, Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard},
+        sync::{
+            atomic::{AtomicU32, AtomicUsize},
+            Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard,
+        },
         thread::{spawn, yield_now, JoinHandle},
         thread_local,
     };

@@ -14,6 +14,12 @@ pub struct Error(NonZeroI32);
 pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
 impl Error {
+    /// The error of a negative number.
+    pub fn from_errno(errno: c_int) -> Self {
+        assert!((-4095..0).contains(&errno), "{errno} is no error");
+        Self(NonZeroI32::new(errno).expect("it is negative"))
+    }
+
     /// The negative number.
     pub fn to_errno(self) -> c_int {
         self.0.get()
@@ -34,9 +40,10 @@ impl From<Infallible> for Error {
 
 /// What a function of C returned, as a result.
 pub fn to_result(ret: c_int) -> Result {
-    match NonZeroI32::new(ret.min(0)) {
-        Some(errno) => Err(Error(errno)),
-        None => Ok(()),
+    if ret < 0 {
+        Err(Error::from_errno(ret))
+    } else {
+        Ok(())
     }
 }
 
@@ -52,9 +59,12 @@ pub mod code {
     }
 
     codes! {
+        EPERM = 1, "Operation not permitted.";
+        ENOENT = 2, "No such file or directory.";
         EINTR = 4, "Interrupted system call.";
         ENOEXEC = 8, "Exec format error.";
         ENOMEM = 12, "Out of memory.";
+        EFAULT = 14, "Bad address.";
         EBUSY = 16, "Device or resource busy.";
         EEXIST = 17, "File exists.";
         ENODEV = 19, "No such device.";

@@ -16,7 +16,13 @@ pub trait Display {
 
 impl Display for CStr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.to_bytes().escape_ascii())
+        for byte in self.to_bytes() {
+            match byte {
+                b' '..=b'~' => write!(f, "{}", char::from(*byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        Ok(())
     }
 }
 

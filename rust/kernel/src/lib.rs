@@ -23,13 +23,15 @@ pub mod memory;
 pub mod modules;
 pub mod prelude;
 pub mod seq_file;
+pub mod sizes;
 pub mod str;
+mod swait;
 pub mod sync;
 pub mod task;
 pub mod time;
 pub mod tracepoint;
-pub mod transmute;
 pub mod types;
+pub mod uaccess;
 
 #[doc(hidden)]
 pub use machine::warn;

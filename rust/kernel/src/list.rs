@@ -2,24 +2,42 @@
 
 //! Lists of reference-counted entries.
 
-use std::ops::Deref;
+use std::{
+    ops::Deref,
+    ptr,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use pinned_init::PinInit;
 
 use crate::{
+    backend::UnsafeCell,
     memory::Flags,
     sync::{Arc, ArcBorrow},
 };
 
 pub use crate::{impl_list_arc_safe, impl_list_item};
 
-/// The place of an entry in a list; the stand-in's list needs none.
-pub struct ListLinks<const ID: u64 = 0>;
+/// The place of an entry in a list: here only the number of that list, or 0.
+pub struct ListLinks<const ID: u64 = 0>(UnsafeCell<usize>);
+
+// SAFETY: It is accessed with the list at hand, which the model checkers check.
+unsafe impl<const ID: u64> Sync for ListLinks<ID> {}
 
 impl<const ID: u64> ListLinks<ID> {
     /// Not in a list.
     pub fn new() -> impl PinInit<Self> {
-        Self
+        Self(UnsafeCell::new(0))
+    }
+
+    fn list(&self) -> usize {
+        // SAFETY: Nobody changes it meanwhile: whoever does has the list at hand.
+        self.0.with(|list| unsafe { *list })
+    }
+
+    fn set(&self, list: usize) {
+        // SAFETY: As above.
+        self.0.with_mut(|own| unsafe { *own = list });
     }
 }
 
@@ -82,6 +100,8 @@ impl<T: ListArcSafe<ID>, const ID: u64> Deref for ListArc<T, ID> {
 
 /// A list that owns a reference to each entry.
 pub struct List<T: ListItem<ID>, const ID: u64 = 0> {
+    /// Tells it from all other lists. 0 as long as it has had no entry.
+    number: usize,
     entries: Vec<ListArc<T, ID>>,
 }
 
@@ -89,68 +109,38 @@ impl<T: ListItem<ID>, const ID: u64> List<T, ID> {
     /// An empty list.
     #[expect(clippy::new_without_default, reason = "as the kernel's")]
     pub const fn new() -> Self {
-        Self { entries: Vec::new() }
-    }
-
-    /// Says whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        Self { number: 0, entries: Vec::new() }
     }
 
     /// Adds an entry.
     pub fn push_back(&mut self, entry: ListArc<T, ID>) {
+        static LISTS: AtomicUsize = AtomicUsize::new(1);
+        if self.number == 0 {
+            self.number = LISTS.fetch_add(1, Relaxed);
+        }
+        assert_eq!(entry.links().list(), 0, "an entry is in two lists");
+        entry.links().set(self.number);
         self.entries.push(entry);
+    }
+
+    /// Takes an entry off the list, if it is in it.
+    ///
+    /// # Safety
+    ///
+    /// `item` must not be in another list.
+    pub unsafe fn remove(&mut self, item: &T) -> Option<ListArc<T, ID>> {
+        let list = item.links().list();
+        if list == 0 {
+            return None;
+        }
+        assert_eq!(list, self.number, "removed from a list that it is not in");
+        item.links().set(0);
+        let index = self.entries.iter().position(|entry| ptr::eq::<T>(&**entry, item));
+        Some(self.entries.remove(index.expect("it is in this list")))
     }
 
     /// Visits all entries.
     pub fn iter(&self) -> impl Iterator<Item = ArcBorrow<'_, T>> {
         self.entries.iter().map(|entry| entry.arc.as_arc_borrow())
-    }
-
-    /// A position before the first entry.
-    pub fn cursor_front(&mut self) -> Cursor<'_, T, ID> {
-        Cursor { list: self, next: 0 }
-    }
-}
-
-/// A position between two entries.
-pub struct Cursor<'a, T: ListItem<ID>, const ID: u64 = 0> {
-    list: &'a mut List<T, ID>,
-    next: usize,
-}
-
-impl<T: ListItem<ID>, const ID: u64> Cursor<'_, T, ID> {
-    /// The entry that follows.
-    pub fn peek_next(&mut self) -> Option<CursorPeek<'_, T, ID>> {
-        let entries = &mut self.list.entries;
-        (self.next < entries.len()).then_some(CursorPeek { entries, index: self.next })
-    }
-
-    /// Moves behind the entry that follows, if there is one.
-    pub fn move_next(&mut self) -> bool {
-        let moves = self.next < self.list.entries.len();
-        self.next += usize::from(moves);
-        moves
-    }
-}
-
-/// An entry beside a cursor.
-pub struct CursorPeek<'a, T: ListItem<ID>, const ID: u64 = 0> {
-    entries: &'a mut Vec<ListArc<T, ID>>,
-    index: usize,
-}
-
-impl<T: ListItem<ID>, const ID: u64> CursorPeek<'_, T, ID> {
-    /// Takes the entry off the list.
-    pub fn remove(self) -> ListArc<T, ID> {
-        self.entries.remove(self.index)
-    }
-}
-
-impl<T: ListItem<ID>, const ID: u64> Deref for CursorPeek<'_, T, ID> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.entries[self.index]
     }
 }

@@ -3,14 +3,20 @@
 //! The machine that a test runs on: everything that is global in a kernel.
 
 use std::{
+    ffi::{CStr, CString},
     ptr,
     sync::{
-        atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering::Relaxed},
         Mutex, PoisonError,
     },
 };
 
-use crate::{backend, memory, modules::Modules};
+use crate::{
+    backend, memory,
+    modules::{self, Modules},
+    task::{self, Pid},
+    tracepoint::Event,
+};
 
 /// The state of one machine.
 #[derive(Default)]
@@ -18,8 +24,21 @@ pub(crate) struct Machine {
     pub(crate) modules: Modules,
     pub(crate) memory: memory::Account,
     pub(crate) rcu: backend::RwLock<()>,
+    pub(crate) events: Mutex<Vec<Event>>,
+    tasks: AtomicI32,
+    duplicates: Mutex<Vec<CString>>,
     warnings: AtomicUsize,
     at_shutdown: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Machine {
+    pub(crate) fn next_pid(&self) -> Pid {
+        self.tasks.fetch_add(1, Relaxed) + 1
+    }
+
+    pub(crate) fn count_duplicate(&self, name: &CStr) {
+        self.duplicates.lock().unwrap().push(name.into());
+    }
 }
 
 static RUNNING: AtomicPtr<Machine> = AtomicPtr::new(ptr::null_mut());
@@ -34,9 +53,15 @@ pub fn explore(test: impl Fn() + Send + Sync + 'static) {
     backend::explore(move || {
         // What a failed test left is not freed: its tasks may still run.
         RUNNING.store(Box::into_raw(Box::default()), Relaxed);
+        task::start();
         test();
         shut_down();
     });
+}
+
+/// The names of the duplicates that were counted, taken from the machine.
+pub fn take_duplicates() -> Vec<CString> {
+    std::mem::take(&mut *machine().duplicates.lock().unwrap())
 }
 
 /// How often the kernel has warned, counted from now on.
@@ -62,6 +87,7 @@ pub(crate) fn at_shutdown(free: impl FnOnce() + Send + 'static) {
 fn shut_down() {
     assert_eq!(take_warnings(), 0, "the kernel warned");
     assert_eq!(machine().memory.in_use(), 0, "objects that were not freed");
+    modules::shut_down();
     for free in machine().at_shutdown.lock().unwrap().drain(..) {
         free();
     }

@@ -3,6 +3,8 @@
 //! Locks, references and waiting.
 
 mod arc;
+pub mod atomic;
+#[rustfmt::skip]
 mod completion;
 pub mod global;
 pub mod rcu;
@@ -11,5 +13,5 @@ mod set_once;
 pub use crate::global_lock;
 pub use arc::{Arc, ArcBorrow};
 pub use completion::Completion;
-pub use global::{GlobalGuard, GlobalLockedBy};
+pub use global::{GlobalGuard};
 pub use set_once::SetOnce;

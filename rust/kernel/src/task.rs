@@ -10,11 +10,18 @@ use std::{
     },
 };
 
-use crate::backend::{self, thread_local, Condvar, Mutex};
+use crate::{
+    backend::{self, thread_local, Condvar, Mutex},
+    ffi::c_long,
+    machine::machine,
+};
+
+/// So long a wait has no limit.
+pub const MAX_SCHEDULE_TIMEOUT: c_long = c_long::MAX;
 
 /// A thread of the machine.
-#[derive(Default)]
 pub struct Task {
+    pid: Pid,
     state: Mutex<State>,
     wake: Condvar,
     locks: AtomicUsize,
@@ -26,6 +33,7 @@ struct State {
     asleep: bool,
     woken: bool,
     signal: bool,
+    fatal: bool,
     late: bool,
     wake_ups: usize,
 }
@@ -47,7 +55,12 @@ macro_rules! current {
 
 /// The task that runs.
 pub fn current() -> Arc<Task> {
-    CURRENT.with(|current| current.borrow_mut().get_or_insert_with(Arc::default).clone())
+    CURRENT.with(|current| current.borrow_mut().get_or_insert_with(Task::new).clone())
+}
+
+/// The thread that runs becomes a new task, of the machine that is about to run.
+pub(crate) fn start() {
+    CURRENT.with(|current| *current.borrow_mut() = None);
 }
 
 /// A task that was spawned.
@@ -58,7 +71,7 @@ pub struct Spawned<T> {
 
 /// Runs `body` as a task of its own.
 pub fn spawn<T: 'static + Send>(body: impl FnOnce() -> T + Send + 'static) -> Spawned<T> {
-    let task = Arc::<Task>::default();
+    let task = Task::new();
     let own = task.clone();
     let thread = backend::spawn(move || {
         CURRENT.with(|current| *current.borrow_mut() = Some(own));
@@ -68,20 +81,24 @@ pub fn spawn<T: 'static + Send>(body: impl FnOnce() -> T + Send + 'static) -> Sp
 }
 
 impl<T> Spawned<T> {
-    /// Sends a signal to the task, which stays pending and ends interruptible sleep.
-    pub fn signal(&self) {
-        let mut state = self.task.state.lock().unwrap();
-        state.signal = true;
-        state.woken = true;
-        self.task.wake.notify_one();
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        self.task.pid
     }
 
-    /// Lets the time be up that the task is ready to wait.
+    /// Sends a signal to the task, which stays pending and ends interruptible sleep.
+    pub fn signal(&self) {
+        self.task.notify(|state| state.signal = true);
+    }
+
+    /// Sends a signal that kills the task, once it returns from the kernel.
+    pub fn kill(&self) {
+        self.task.kill();
+    }
+
+    /// Lets the time be up that the task is ready to wait, now and later.
     pub fn expire(&self) {
-        let mut state = self.task.state.lock().unwrap();
-        state.late = true;
-        state.woken = true;
-        self.task.wake.notify_one();
+        self.task.notify(|state| state.late = true);
     }
 
     /// Waits until the task sleeps. Its thread must not be able to end without.
@@ -91,7 +108,7 @@ impl<T> Spawned<T> {
         }
     }
 
-    /// How often the task was woken by other than a signal.
+    /// How often the task was woken by other than a signal or the end of its time.
     pub fn wake_ups(&self) -> usize {
         self.task.state.lock().unwrap().wake_ups
     }
@@ -103,37 +120,67 @@ impl<T> Spawned<T> {
 }
 
 impl Task {
-    /// The number of the task; all have the same, for nothing may depend on it.
-    pub fn pid(&self) -> Pid {
-        1
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            pid: machine().next_pid(),
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            locks: AtomicUsize::new(0),
+            rcu_readers: AtomicUsize::new(0),
+        })
     }
 
-    /// Sleeps until it is woken or gets a signal.
-    pub(crate) fn sleep(&self) {
+    /// The number of the task.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Says whether the task has got a signal.
+    pub fn signal_pending(&self) -> bool {
+        self.state.lock().unwrap().signal
+    }
+
+    /// Says whether the task was killed.
+    pub fn fatal_signal_pending(&self) -> bool {
+        self.state.lock().unwrap().fatal
+    }
+
+    /// Kills the task, once it returns from the kernel.
+    pub fn kill(&self) {
+        self.notify(|state| {
+            state.signal = true;
+            state.fatal = true;
+        });
+    }
+
+    fn notify(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock().unwrap();
+        change(&mut state);
+        state.woken = true;
+        self.wake.notify_one();
+    }
+
+    /// Sleeps until it is woken, gets a signal or the time is up, and yields what is left of that.
+    pub(crate) fn sleep(&self, timeout: c_long) -> c_long {
         assert_eq!(self.locks.load(Relaxed), 0, "sleeps with a lock held");
         self.might_sleep();
+        let has_limit = timeout != MAX_SCHEDULE_TIMEOUT;
         let mut state = self.state.lock().unwrap();
         state.asleep = true;
-        while !state.woken {
+        while !state.woken && timeout != 0 && !(has_limit && state.late) {
             state = backend::wait(&self.wake, state);
         }
         state.asleep = false;
         state.woken = false;
+        match timeout {
+            MAX_SCHEDULE_TIMEOUT => timeout,
+            _ if state.late => 0,
+            _ => (timeout - 1).max(0),
+        }
     }
 
     pub(crate) fn wake(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.woken = true;
-        state.wake_ups += 1;
-        self.wake.notify_one();
-    }
-
-    pub(crate) fn has_signal(&self) -> bool {
-        self.state.lock().unwrap().signal
-    }
-
-    pub(crate) fn is_late(&self) -> bool {
-        self.state.lock().unwrap().late
+        self.notify(|state| state.wake_ups += 1);
     }
 
     pub(crate) fn might_sleep(&self) {

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Time, which stands still: no interleaving depends on it.
+//! Time, which stands still, but for a jiffy that each sleep takes.
 
 use std::marker::PhantomData;
 
-use crate::ffi::c_ulong;
+use crate::ffi::{c_uint, c_ulong};
 
 /// A tick of the kernel's clock.
 pub type Jiffies = c_ulong;
+
+/// Milliseconds.
+pub type Msecs = c_uint;
+
+/// A jiffy is 4 ms.
+pub fn msecs_to_jiffies(msecs: Msecs) -> Jiffies {
+    Jiffies::try_from(msecs.div_ceil(4)).expect("64 bits")
+}
 
 /// The clock that is never set.
 #[derive(Clone, Copy)]

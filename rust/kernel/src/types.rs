@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Values that C owns for a time.
+//! Values of C.
 
-use crate::ffi::c_void;
+use std::{cell::UnsafeCell, mem::MaybeUninit};
 
-/// A value that can be given to C and taken back.
-pub trait ForeignOwnable: Sized {
-    /// Gives the value away.
-    fn into_foreign(self) -> *mut c_void;
+use pinned_init::PinInit;
 
-    /// The value as long as C has it.
-    type Borrowed<'a>;
+/// A value that only C looks into. Here it is dropped, with what it checks then.
+pub struct Opaque<T>(UnsafeCell<MaybeUninit<T>>);
 
-    /// Looks at the value while C has it.
-    ///
-    /// # Safety
-    ///
-    /// `ptr` must come from [`Self::into_foreign`] and not be taken back during `'a`.
-    unsafe fn borrow<'a>(ptr: *mut c_void) -> Self::Borrowed<'a>;
+impl<T> Opaque<T> {
+    /// Makes the value by a function of C.
+    pub fn ffi_init(init: impl FnOnce(*mut T)) -> impl PinInit<Self> {
+        let init = move |slot: *mut Self| {
+            init(slot.cast());
+            Ok(())
+        };
+        // SAFETY: `init` initializes the slot, which has the layout of `T`.
+        unsafe { pinned_init::pin_init_from_closure::<Self, std::convert::Infallible>(init) }
+    }
 
-    /// Takes the value back.
-    ///
-    /// # Safety
-    ///
-    /// `ptr` must come from [`Self::into_foreign`] and not have been taken back.
-    unsafe fn from_foreign(ptr: *mut c_void) -> Self;
+    /// The value for C.
+    pub fn get(&self) -> *mut T {
+        self.0.get().cast()
+    }
+}
+
+impl<T> Drop for Opaque<T> {
+    fn drop(&mut self) {
+        // SAFETY: It was initialized, and is not used any more.
+        unsafe { self.0.get_mut().assume_init_drop() };
+    }
 }

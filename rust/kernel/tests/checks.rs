@@ -10,9 +10,9 @@ use kernel::{
     modules::{Module, LIVE},
     prelude::*,
     str::CString,
-    sync::{rcu, Arc, Completion},
+    list::{impl_list_arc_safe, impl_list_item, List, ListArc, ListLinks},
+    sync::{atomic::{atomic_load, Relaxed}, rcu, Arc, Completion},
     task,
-    types::ForeignOwnable,
 };
 
 global_lock! {
@@ -40,10 +40,10 @@ fn a_leak() {
 #[should_panic = "use after free"]
 fn a_reference_dropped_twice() {
     explore(|| {
-        let pointer = object().into_foreign();
+        let object = std::mem::ManuallyDrop::new(object());
         for _ in 0..2 {
             // SAFETY: The second time it is wrong.
-            drop(unsafe { Arc::<Object>::from_foreign(pointer) });
+            drop(unsafe { std::ptr::read(&*object) });
         }
     });
 }
@@ -97,6 +97,91 @@ fn a_look_up_without_rcu() {
     });
 }
 
+/// An entry of a list.
+#[pin_data]
+struct Entry {
+    #[pin]
+    links: ListLinks,
+}
+
+impl_list_arc_safe! {
+    impl ListArcSafe<0> for Entry { untracked; }
+}
+
+impl_list_item! {
+    impl ListItem<0> for Entry { using ListLinks { self.links }; }
+}
+
+#[test]
+#[should_panic = "removed from a list that it is not in"]
+fn a_removal_from_the_wrong_list() {
+    explore(|| {
+        let entry = || {
+            let entry = try_pin_init!(Entry { links <- ListLinks::new() });
+            ListArc::pin_init(entry, GFP_KERNEL).unwrap()
+        };
+        let [mut one, mut other] = [List::new(), List::new()];
+        let object: ListArc<Entry> = entry();
+        let wrong = object.clone_arc();
+        one.push_back(object);
+        other.push_back(entry());
+        // SAFETY: It is wrong.
+        unsafe { other.remove(&wrong) };
+    });
+}
+
+#[test]
+#[should_panic = "freed while a task sleeps for it"]
+#[cfg(not(any(feature = "loom", feature = "shuttle")))] // They do not get over the panic.
+fn a_completion_that_is_freed_too_early() {
+    explore(|| {
+        let object = object();
+        let address = &raw const object.done as usize;
+        let sleeper = task::spawn(move || {
+            let done = std::ptr::with_exposed_provenance::<Completion>(address);
+            // SAFETY: It is wrong: nothing keeps it alive.
+            unsafe { &*done }.wait_for_completion();
+        });
+        sleeper.wait_until_asleep();
+        drop(object);
+    });
+}
+
+#[test]
+fn a_wait_with_a_limit_ends_as_in_c() {
+    explore(|| {
+        let timed = |timeout| {
+            let own = object();
+            let waiting = own.clone();
+            let wait = move || waiting.done.wait_for_completion_interruptible_timeout(timeout);
+            let task = task::spawn(wait);
+            task.wait_until_asleep();
+            (task, own)
+        };
+        let (late, _own) = timed(9);
+        late.expire();
+        assert_eq!(late.join(), Err(ETIMEDOUT));
+        let (woken, own) = timed(9);
+        own.done.complete_all();
+        assert_eq!(woken.join(), Ok(8));
+        let (killed, _own) = timed(usize::MAX);
+        killed.kill();
+        assert_eq!(killed.join(), Err(ERESTARTSYS));
+
+        let done = object();
+        assert_eq!(done.done.wait_for_completion_interruptible_timeout(0), Err(ETIMEDOUT));
+        done.done.complete_all();
+        assert_eq!(done.done.wait_for_completion_interruptible_timeout(0), Ok(1));
+        assert_eq!(done.done.wait_for_completion_interruptible_timeout(9), Ok(9));
+        done.done.wait_for_completion();
+        task::current().kill();
+        assert_eq!(done.done.wait_for_completion_interruptible(), Ok(()));
+        assert_eq!(object().done.wait_for_completion_interruptible(), Err(ERESTARTSYS));
+        let timed_out = object().done.wait_for_completion_interruptible_timeout(9);
+        assert_eq!(timed_out, Err(ERESTARTSYS));
+    });
+}
+
 #[test]
 fn what_is_right_is_no_error() {
     explore(|| {
@@ -113,7 +198,8 @@ fn what_is_right_is_no_error() {
         let guard = rcu::read_lock();
         // SAFETY: The string is valid for reads of its length.
         let found = unsafe { find_module_all(c"name".as_char_ptr(), 4, true) };
-        assert!(!found.is_null());
+        // SAFETY: It was found under RCU.
+        assert_eq!(unsafe { atomic_load(&raw mut (*found).state, Relaxed) }, LIVE);
         drop(guard);
         drop(held);
         module.free();

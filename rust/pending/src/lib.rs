@@ -81,8 +81,9 @@
 //! * Undefined behaviour in the sense of the compiler, other than by what it leads to here.
 //! * Larger casts in all interleavings, and bugs that need more preemptions than the bound.
 
-#[rustfmt::skip]
-pub mod image;
+pub mod elf;
 pub mod loader;
+// With a path, its own modules are looked for beside it.
+#[path = "pending.rs"]
 #[rustfmt::skip]
 pub mod pending;

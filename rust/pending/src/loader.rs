@@ -1,103 +1,202 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the C side of the loader does with the interface, in the order in which it does it.
+//! The C side of the loader, as far as it calls the interface or moves modules through their
+//! states: who calls, in which order. What a claim is, and what becomes of it, is in `pending.rs`.
 
-use std::{ffi::CStr, ptr};
+use std::{
+    collections::BTreeMap,
+    ffi::CStr,
+    ptr,
+    sync::{Arc, Mutex},
+};
 
 use kernel::{
-    bindings::mod_pending,
+    bindings::{file, mod_claim, MOD_LOAD_AGAIN},
+    ffi::c_long,
     machine,
     modules::{self, Module, COMING, GOING, LIVE, UNFORMED},
-    prelude::EINPROGRESS,
     seq_file::SeqFile,
     str::CStrExt as _,
+    sync::rcu,
+    uaccess,
 };
 
-use crate::pending::{
-    mod_pending_any, mod_pending_claim, mod_pending_confirm, mod_pending_finish, mod_pending_init,
-    mod_pending_show, mod_pending_wait, mod_pending_wait_for,
+use super::{
+    elf,
+    pending::{
+        mod_claim_end, mod_claim_file, mod_claim_init, mod_claim_live, mod_claim_memory,
+        mod_claim_name, mod_pending_show, mod_wait_loaded,
+    },
 };
 
-use errno::{ENOEXEC, ENOMEM};
+use errno::{EBUSY, EEXIST, EINPROGRESS, ENOENT};
 
-/// Errors as C has them.
+/// What the interface returns, as C has it.
 pub mod errno {
     #![expect(missing_docs, reason = "the names say it")]
 
+    pub const EPERM: i32 = -1;
+    pub const ENOENT: i32 = -2;
+    pub const EINTR: i32 = -4;
     pub const ENOEXEC: i32 = -8;
     pub const ENOMEM: i32 = -12;
+    pub const EFAULT: i32 = -14;
     pub const EBUSY: i32 = -16;
     pub const EEXIST: i32 = -17;
     pub const ENODEV: i32 = -19;
+    pub const EINPROGRESS: i32 = -115;
     pub const ERESTARTSYS: i32 = -512;
 }
 
-/// What a claim came to.
-#[derive(Debug)]
-pub enum Claim {
-    /// The name is the caller's.
-    Owned(Owner),
-    /// Another load of the name is pending.
-    Joined(Waiter),
-    /// Neither, but this error.
-    Refused(i32),
-}
+/// What a request gets that is to start over.
+pub const AGAIN: i32 = MOD_LOAD_AGAIN as i32;
 
-/// The ownership of a name.
-#[derive(Debug)]
-pub struct Owner(*mut mod_pending);
+/// Images above this size are looked at before they are copied.
+pub const SMALL: usize = 256 << 10;
 
-/// A reference to the load of another.
-#[derive(Debug)]
-pub struct Waiter(*mut mod_pending);
-
-// SAFETY: The entries are made to be shared between tasks.
-unsafe impl Send for Owner {}
-// SAFETY: The entries are made to be shared between tasks.
-unsafe impl Send for Waiter {}
+/// For how many jiffies a load waits for one that it needs.
+const PATIENCE: c_long = 30 * 250;
 
 /// Runs `test` on a machine with an empty list of pending loads, as often as the backend wants.
 pub fn explore(test: impl Fn() + Send + Sync + 'static) {
     machine::explore(move || {
         // SAFETY: It is the first call on this machine.
-        assert_eq!(unsafe { mod_pending_init() }, 0);
+        assert_eq!(unsafe { mod_claim_init() }, 0);
         test();
     });
 }
 
-/// Says whether a load is pending.
-pub fn is_any_pending() -> bool {
-    // SAFETY: explore() has called mod_pending_init().
-    unsafe { mod_pending_any() }
+/// An image in user memory that is not copied yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Image {
+    /// Its address.
+    pub start: usize,
+    /// How long it is said to be.
+    pub len: usize,
 }
 
-/// Claims the name of an image that is checked.
-pub fn claim(name: &CStr) -> Claim {
-    claim_with(name, true)
+impl Image {
+    /// A large image that seems to be the module of a name. There is one for each name, for ever.
+    pub fn of(name: &CStr) -> Self {
+        static IMAGES: Mutex<BTreeMap<Vec<u8>, usize>> = Mutex::new(BTreeMap::new());
+        let mut images = IMAGES.lock().unwrap();
+        let new = || uaccess::map(elf::image_of(name).leak());
+        let start = *images.entry(name.to_bytes().into()).or_insert_with(new);
+        Self { start, len: SMALL + 1 }
+    }
 }
 
-/// Claims the name that an image seems to have.
-pub fn claim_provisionally(name: &CStr) -> Claim {
-    claim_with(name, false)
+/// What a system call has of a name.
+#[derive(Default)]
+pub struct Claim(mod_claim);
+
+// SAFETY: The loads in it are made to be shared between tasks.
+unsafe impl Send for Claim {}
+
+impl Claim {
+    /// Looks at an image in user memory.
+    pub fn look(&mut self, image: Image) -> i32 {
+        let start = ptr::with_exposed_provenance(image.start);
+        // SAFETY: The claim is this one's alone, and began as zeroes.
+        unsafe { mod_claim_memory(&mut self.0, start, image.len) }
+    }
+
+    /// Looks at an image in a file.
+    pub fn look_at_file(&mut self, file: &mut file, len: i64) -> i32 {
+        // SAFETY: As above, and the file is a file.
+        unsafe { mod_claim_file(&mut self.0, file, len) }
+    }
+
+    /// Claims the name of an image that is checked.
+    pub fn name(&mut self, name: &CStr, refused: i32) -> i32 {
+        // SAFETY: As above, and the name is a string.
+        unsafe { mod_claim_name(&mut self.0, name.as_char_ptr(), refused) }
+    }
+
+    /// Tells that the module is live.
+    pub fn live(&mut self) {
+        // SAFETY: As above.
+        unsafe { mod_claim_live(&mut self.0) }
+    }
+
+    /// Ends the claim.
+    pub fn end(&mut self, ret: i32) -> i32 {
+        // SAFETY: As above.
+        unsafe { mod_claim_end(&mut self.0, ret) }
+    }
+
+    /// Waits as a duplicate.
+    pub fn wait(mut self) -> i32 {
+        self.end(EINPROGRESS)
+    }
+
+    /// Succeeds as an owner.
+    pub fn succeed(mut self) {
+        self.live();
+        assert_eq!(self.end(0), 0);
+    }
+
+    /// Fails as an owner.
+    pub fn fail(mut self, error: i32) {
+        assert_eq!(self.end(error), error);
+    }
+
+    /// Tells the load that it has, or has a share in, from all others.
+    pub fn id(&self) -> usize {
+        self.0.load.addr()
+    }
 }
 
-fn claim_with(name: &CStr, confirmed: bool) -> Claim {
-    let mut load = ptr::null_mut();
-    // SAFETY: The name is a string, and `load` can be written.
-    match unsafe { mod_pending_claim(name.as_char_ptr(), confirmed, &mut load) } {
-        0 => Claim::Owned(Owner(load)),
-        ret if ret == EINPROGRESS.to_errno() => Claim::Joined(Waiter(load)),
-        ret => {
-            assert!(load.is_null(), "an entry beside error {ret}");
-            Claim::Refused(ret)
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.0.role, 0, "a claim was not ended");
         }
     }
 }
 
-/// Sleeps until a load has ended that another one depends on.
-pub fn wait_for(name: &CStr, timeout: usize) -> isize {
+/// Claims a name: what that returned if it is neither owned nor pending.
+///
+/// # Errors
+///
+/// What [`Claim::name`] returned.
+pub fn claim(name: &CStr) -> Result<(Claim, bool), i32> {
+    let mut claim = Claim::default();
+    match claim.name(name, 0) {
+        0 => Ok((claim, true)),
+        EINPROGRESS => Ok((claim, false)),
+        error => {
+            assert_eq!(claim.end(error), error);
+            Err(error)
+        }
+    }
+}
+
+/// Claims a name that is free.
+pub fn own(name: &CStr) -> Claim {
+    let mut claim = Claim::default();
+    assert_eq!(claim.name(name, 0), 0, "{name:?} is not free");
+    claim
+}
+
+/// Claims a name that is pending.
+pub fn join(name: &CStr) -> Claim {
+    let mut claim = Claim::default();
+    assert_eq!(claim.name(name, 0), EINPROGRESS, "{name:?} is not pending");
+    claim
+}
+
+/// Is the first to copy an image that seems to have a name.
+pub fn copy(name: &CStr) -> Claim {
+    let mut claim = Claim::default();
+    assert_eq!(claim.look(Image::of(name)), 0, "{name:?} is not free");
+    claim
+}
+
+/// Sleeps until no load of a module is pending.
+pub fn wait_for(name: &CStr, timeout: c_long) -> c_long {
     // SAFETY: The name is a string.
-    unsafe { mod_pending_wait_for(name.as_char_ptr(), timeout) }
+    unsafe { mod_wait_loaded(name.as_char_ptr(), timeout) }
 }
 
 /// What an administrator sees of the pending loads: a line each.
@@ -108,154 +207,166 @@ pub fn shown() -> Vec<String> {
     file.into_text().lines().skip(1).map(str::to_owned).collect()
 }
 
-/// Claims a name that is free.
-pub fn own(name: &CStr) -> Owner {
-    match claim(name) {
-        Claim::Owned(owner) => owner,
-        other => panic!("{name:?} is not free: {other:?}"),
+/// A part of a load that a test fills in. It returns 0 or an error.
+type Step = Arc<dyn Fn() -> i32 + Send + Sync>;
+
+/// A call of `init_module()`.
+#[derive(Clone)]
+pub struct Request {
+    seems: Option<Image>,
+    is: Result<&'static CStr, i32>,
+    arguments: i32,
+    needs: Option<&'static CStr>,
+    may: Step,
+    copy: Step,
+    init: Step,
+    asynchronous: Step,
+}
+
+impl Request {
+    /// With a small image of a module.
+    pub fn small(name: &'static CStr) -> Self {
+        let nothing: Step = Arc::new(|| 0);
+        Self {
+            seems: None,
+            is: Ok(name),
+            arguments: 0,
+            needs: None,
+            may: nothing.clone(),
+            copy: nothing.clone(),
+            init: nothing.clone(),
+            asynchronous: nothing,
+        }
+    }
+
+    /// With a large image of a module.
+    pub fn large(name: &'static CStr) -> Self {
+        Self { seems: Some(Image::of(name)), ..Self::small(name) }
+    }
+
+    /// The image turns out to have this name, or to be a bad one.
+    pub fn which_is(self, is: Result<&'static CStr, i32>) -> Self {
+        Self { is, ..self }
+    }
+
+    /// The arguments cannot be copied.
+    pub fn with_bad_arguments(self, error: i32) -> Self {
+        Self { arguments: error, ..self }
+    }
+
+    /// The module needs a symbol of another one.
+    pub fn which_needs(self, needs: &'static CStr) -> Self {
+        Self { needs: Some(needs), ..self }
+    }
+
+    /// Whether loading is permitted.
+    pub fn if_permitted(self, may: impl Fn() -> i32 + Send + Sync + 'static) -> Self {
+        Self { may: Arc::new(may), ..self }
+    }
+
+    /// What happens while the image is copied.
+    pub fn copied_by(self, copy: impl Fn() -> i32 + Send + Sync + 'static) -> Self {
+        Self { copy: Arc::new(copy), ..self }
+    }
+
+    /// The module's init function.
+    pub fn with_init(self, init: impl Fn() -> i32 + Send + Sync + 'static) -> Self {
+        Self { init: Arc::new(init), ..self }
+    }
+
+    /// What the module's init function leaves to do, which its load waits for.
+    pub fn and_later(self, asynchronous: impl Fn() -> i32 + Send + Sync + 'static) -> Self {
+        Self { asynchronous: Arc::new(asynchronous), ..self }
+    }
+
+    /// `init_module()`
+    pub fn call(&self) -> i32 {
+        let mut claim = Claim::default();
+        loop {
+            let error = (self.may)();
+            if error != 0 {
+                return error;
+            }
+            let ret = self.init_module_from_user(&mut claim);
+            if ret != AGAIN {
+                return ret;
+            }
+        }
+    }
+
+    fn init_module_from_user(&self, claim: &mut Claim) -> i32 {
+        let error = self.seems.map_or(0, |image| claim.look(image));
+        if error != 0 {
+            return claim.end(error);
+        }
+        let error = (self.copy)();
+        if error != 0 {
+            return claim.end(error);
+        }
+        let ret = self.load_module(claim);
+        claim.end(ret)
+    }
+
+    fn load_module(&self, claim: &mut Claim) -> i32 {
+        let name = match self.is {
+            Ok(name) => name,
+            Err(error) => return error,
+        };
+        match claim.name(name, self.arguments) {
+            0 => self.bring_up(name, claim),
+            error => error,
+        }
+    }
+
+    fn bring_up(&self, name: &CStr, claim: &mut Claim) -> i32 {
+        assert_eq!(modules::count(name), 0, "an owner finds a module of its name");
+        let module = Module::add(name, UNFORMED);
+        let error = self.needs.map_or(0, resolve);
+        if error != 0 {
+            module.free();
+            return error;
+        }
+        module.set_state(COMING);
+        match (self.init)() {
+            0 => {}
+            error => {
+                unload(module);
+                return if error == EEXIST { EBUSY } else { error };
+            }
+        }
+        module.set_state(LIVE);
+        claim.live();
+        let ret = (self.asynchronous)();
+        module.put();
+        ret
     }
 }
 
-/// Claims a name that is free, for an image that is not checked yet.
-pub fn own_provisionally(name: &CStr) -> Owner {
-    match claim_provisionally(name) {
-        Claim::Owned(owner) => owner,
-        other => panic!("{name:?} is not free: {other:?}"),
-    }
-}
-
-/// Claims a name that is pending.
-pub fn join(name: &CStr) -> Waiter {
-    match claim(name) {
-        Claim::Joined(waiter) => waiter,
-        other => panic!("{name:?} is not pending: {other:?}"),
-    }
-}
-
-impl Owner {
-    /// Tells this load from all others.
-    pub fn id(&self) -> usize {
-        self.0.addr()
-    }
-
-    /// Says which name the image has, now that it is checked.
-    pub fn confirm(&self, name: &CStr) -> bool {
-        // SAFETY: The entry is owned, and the name is a string.
-        unsafe { mod_pending_confirm(self.0, name.as_char_ptr()) }
-    }
-
-    /// Ends the ownership.
-    pub fn finish(self, ret: i32) {
-        // SAFETY: The entry comes from a claim that returned 0, and is not used again.
-        unsafe { mod_pending_finish(self.0, ret) }
-    }
-}
-
-impl Waiter {
-    /// Waits for the outcome, or for the name.
-    ///
-    /// # Errors
-    ///
-    /// What the request returns that did not get the name.
-    pub fn wait_for_turn(self) -> Result<Owner, i32> {
-        // SAFETY: The entry comes from a claim that returned -EINPROGRESS. It is used again as an
-        // owner's, and only if this returns 0.
-        match unsafe { mod_pending_wait(self.0) } {
-            0 => Ok(Owner(self.0)),
-            error => Err(error),
+/// Finds a symbol of a module, or waits for it.
+fn resolve(name: &CStr) -> i32 {
+    let mut left = PATIENCE;
+    while left > 0 {
+        match modules::state(name) {
+            Some(LIVE) => return 0,
+            Some(COMING) => left = wait_for(name, left),
+            _ => return ENOENT,
         }
     }
-
-    /// Waits for the outcome of a load whose image is checked.
-    pub fn wait(self) -> i32 {
-        self.wait_for_turn().expect_err("a load that fails keeps its name")
-    }
-
-    /// Tells the load that was joined from all others.
-    pub fn id(&self) -> usize {
-        self.0.addr()
-    }
-}
-
-/// Loads a module, as `load_module()` does: all states of the module lie within the ownership.
-pub fn load(name: &CStr, init: impl FnOnce() -> i32) -> i32 {
-    match claim(name) {
-        Claim::Owned(owner) => {
-            let ret = bring_up(name, init).map_or_else(|error| error, |_live| 0);
-            owner.finish(ret);
-            ret
-        }
-        Claim::Joined(waiter) => waiter.wait(),
-        Claim::Refused(error) => error,
-    }
-}
-
-/// Makes a load of an image that seems to bear one name, and has another or is a bad one, as the
-/// system calls do: from the start again when the name is passed on to it.
-pub fn load_image(seems: &CStr, is: Result<&CStr, i32>, init: impl Fn() -> i32) -> i32 {
-    let mut claimed = None;
-    loop {
-        let result = load_image_once(&mut claimed, seems, is, &init);
-        if let Some(owner) = claimed.take() {
-            owner.finish(result.as_ref().map_or(EINPROGRESS.to_errno(), |ret| *ret));
-        }
-        match result.map_err(Waiter::wait_for_turn) {
-            Ok(ret) | Err(Err(ret)) => return ret,
-            Err(Ok(owner)) => claimed = Some(owner),
-        }
-    }
-}
-
-fn load_image_once(
-    claimed: &mut Option<Owner>,
-    seems: &CStr,
-    is: Result<&CStr, i32>,
-    init: impl Fn() -> i32,
-) -> Result<i32, Waiter> {
-    if claimed.is_none() {
-        match claim_provisionally(seems) {
-            Claim::Owned(owner) => *claimed = Some(owner),
-            Claim::Joined(waiter) => return Err(waiter),
-            Claim::Refused(ENOMEM) => {}
-            Claim::Refused(error) => return Ok(error),
-        }
-    }
-    let name = match is {
-        Ok(name) => name,
-        Err(error) => return Ok(error),
-    };
-    if !claimed.as_ref().is_some_and(|owner| owner.confirm(name)) {
-        if let Some(owner) = claimed.take() {
-            owner.finish(ENOEXEC);
-        }
-        match claim(name) {
-            Claim::Owned(owner) => *claimed = Some(owner),
-            Claim::Joined(waiter) => return Err(waiter),
-            Claim::Refused(error) => return Ok(error),
-        }
-    }
-    Ok(bring_up(name, init).map_or_else(|error| error, |_live| 0))
-}
-
-/// Takes the module of an owner through its states, until it is live or gone.
-pub fn bring_up(name: &CStr, init: impl FnOnce() -> i32) -> Result<Module, i32> {
-    assert_eq!(modules::count(name), 0, "an owner finds a module of its name");
-    let module = Module::add(name, UNFORMED);
-    module.set_state(COMING);
-    match init() {
-        0 => {
-            module.set_state(LIVE);
-            Ok(module)
-        }
-        error => {
-            unload(module);
-            Err(error)
-        }
+    if left < 0 {
+        left as i32
+    } else {
+        EBUSY
     }
 }
 
 /// Removes a module, as `delete_module()` does, and `do_init_module()` on failure.
 pub fn unload(module: Module) {
     module.set_state(GOING);
+    rcu::synchronize_rcu();
     module.free();
+}
+
+/// Removes the module of a name, unless it is not live or in use, as it is before its load returns.
+pub fn remove(name: &CStr) -> bool {
+    modules::take_unused(name).map(unload).is_some()
 }

@@ -2,352 +2,819 @@
 
 //! The contract of the interface, row by row: what a request finds, and what it returns.
 //!
-//! That nothing is left behind, no memory and no warning, is checked at the end of each test.
+//! That nothing is left behind, no claim, no memory and no warning, is checked at the end of each
+//! test.
 
-use std::ffi::CStr;
+use std::{
+    ffi::CStr,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::{Arc, Mutex},
+};
 
 use kernel::{
+    bindings::file,
     machine, memory,
     modules::{Module, COMING, GOING, LIVE, UNFORMED},
     task::{self, Spawned},
+    tracepoint::take_events,
 };
-use pending::loader::{
-    claim,
-    errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS},
-    explore, is_any_pending, join, load, load_image, own, own_provisionally, shown, unload,
-    wait_for, Claim,
+use pending::{
+    elf,
+    loader::{
+        claim, copy,
+        errno::{
+            EBUSY, EEXIST, EFAULT, EINPROGRESS, EINTR, ENODEV, ENOENT, ENOEXEC, ENOMEM, EPERM,
+            ERESTARTSYS,
+        },
+        explore, join, own, remove, shown, unload, wait_for, Claim, Image, Request, AGAIN, SMALL,
+    },
 };
 
 const NAME: &CStr = c"module";
+const OTHER: &CStr = c"other";
 
 fn refusal(name: &CStr) -> i32 {
-    match claim(name) {
-        Claim::Refused(error) => error,
-        other => panic!("{name:?} is not refused: {other:?}"),
-    }
+    claim(name).err().expect("the name is refused")
+}
+
+/// A task that does something in which it sleeps.
+fn sleeping<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Spawned<T> {
+    let task = task::spawn(body);
+    task.wait_until_asleep();
+    task
 }
 
 /// A duplicate that has joined and sleeps.
 fn sleeper(name: &CStr) -> Spawned<i32> {
-    let waiter = join(name);
-    let task = task::spawn(move || waiter.wait());
-    task.wait_until_asleep();
-    task
+    let claim = join(name);
+    sleeping(move || claim.wait())
 }
 
-#[test]
-fn a_free_name_is_owned_until_the_owner_finishes() {
-    explore(|| {
-        let owner = own(NAME);
-        assert!(memory::in_use() > 0);
-        owner.finish(0);
-        assert_eq!(memory::in_use(), 0);
-        own(NAME).finish(0);
-    });
+/// A request that looks at its image, and is put off.
+fn put_off(name: &'static CStr) -> Spawned<(i32, Claim)> {
+    sleeping(move || {
+        let mut claim = Claim::default();
+        (claim.look(Image::of(name)), claim)
+    })
 }
 
-#[test]
-fn a_load_is_pending_until_the_last_owner_finishes() {
-    explore(|| {
-        assert!(!is_any_pending());
-        let first = own(NAME);
-        assert!(is_any_pending());
-        let second = own(c"another");
-        first.finish(0);
-        assert!(is_any_pending());
-        second.finish(ENODEV);
-        assert!(!is_any_pending());
-    });
+/// What became of a request that was put off. It goes on to fail.
+fn first_sight(task: Spawned<(i32, Claim)>) -> i32 {
+    let (ret, mut claim) = task.join();
+    match ret {
+        EINPROGRESS => claim.end(ret),
+        _ => assert_eq!(claim.end(ENOEXEC), ENOEXEC),
+    };
+    ret
 }
 
-#[test]
-fn a_duplicate_of_a_load_that_succeeds_gets_eexist() {
-    explore(|| {
-        let owner = own(NAME);
-        let duplicates = [sleeper(NAME), sleeper(NAME)];
-        owner.finish(0);
-        assert_eq!(duplicates.map(Spawned::join), [EEXIST; 2]);
-    });
+/// What a request gets that looks at its image, and then goes on to fail.
+fn look(name: &CStr) -> i32 {
+    let mut claim = Claim::default();
+    let ret = claim.look(Image::of(name));
+    assert_eq!(claim.end(ENOEXEC), ENOEXEC);
+    ret
 }
 
-#[test]
-fn a_duplicate_of_a_load_that_fails_for_any_reason_gets_ebusy() {
-    for error in [-1, ENOMEM, ENODEV, EEXIST, EBUSY, ERESTARTSYS] {
+mod names {
+    use super::*;
+
+    #[test]
+    fn a_free_name_is_owned_until_the_load_ends() {
+        explore(|| {
+            for end in [Claim::succeed, |owner| owner.fail(ENODEV)] {
+                let owner = own(NAME);
+                assert!(memory::in_use() > 0);
+                assert_eq!(join(NAME).id(), owner.id());
+                end(owner);
+                assert_eq!(memory::in_use(), 0);
+            }
+            own(NAME).succeed();
+        });
+    }
+
+    #[test]
+    fn a_duplicate_of_a_load_that_succeeds_gets_eexist() {
+        explore(|| {
+            let owner = own(NAME);
+            let duplicates = [sleeper(NAME), sleeper(NAME)];
+            owner.succeed();
+            assert_eq!(duplicates.map(Spawned::join), [EEXIST; 2]);
+        });
+    }
+
+    #[test]
+    fn a_duplicate_of_a_load_that_fails_for_any_reason_gets_ebusy() {
+        for error in [EPERM, ENOMEM, ENODEV, EEXIST, EBUSY, EINTR] {
+            explore(move || {
+                let owner = own(NAME);
+                let duplicates = [sleeper(NAME), sleeper(NAME)];
+                owner.fail(error);
+                assert_eq!(duplicates.map(Spawned::join), [EBUSY; 2], "{error}");
+            });
+        }
+    }
+
+    #[test]
+    fn a_duplicate_that_comes_late_to_its_sleep_gets_the_outcome() {
+        explore(|| {
+            let [owner, duplicate] = [own(NAME), join(NAME)];
+            owner.succeed();
+            assert_eq!(duplicate.wait(), EEXIST);
+
+            let [owner, duplicate] = [own(NAME), join(NAME)];
+            owner.fail(ENODEV);
+            own(NAME).succeed();
+            assert_eq!(duplicate.wait(), EBUSY);
+        });
+    }
+
+    #[test]
+    fn a_duplicate_goes_on_when_the_module_is_live() {
+        explore(|| {
+            let mut owner = own(NAME);
+            let duplicates = [sleeper(NAME), sleeper(NAME)];
+            let module = Module::add(NAME, COMING);
+            module.set_state(LIVE);
+            owner.live();
+            assert_eq!(duplicates.map(Spawned::join), [EEXIST; 2]);
+            assert_eq!(memory::in_use(), 0);
+            assert_eq!(refusal(NAME), EEXIST);
+            assert_eq!(owner.end(0), 0);
+        });
+    }
+
+    /// What it has scheduled can be what asks for it.
+    #[test]
+    fn a_module_is_live_before_its_load_is_not_pending_any_more() {
+        explore(|| {
+            let owner = own(NAME);
+            let _module = Module::add(NAME, LIVE);
+            assert_eq!(refusal(NAME), EEXIST);
+            assert_eq!(look(NAME), EEXIST);
+            owner.succeed();
+        });
+    }
+
+    #[test]
+    fn the_last_duplicate_frees_the_entry() {
+        explore(|| {
+            let [owner, duplicate] = [own(NAME), join(NAME)];
+            owner.succeed();
+            assert!(memory::in_use() > 0, "freed under the duplicate");
+            duplicate.wait();
+            assert_eq!(memory::in_use(), 0);
+        });
+    }
+
+    #[test]
+    fn the_module_list_decides_when_no_load_is_pending() {
+        for (state, result, warnings) in
+            [(LIVE, EEXIST, 0), (GOING, EBUSY, 0), (UNFORMED, EBUSY, 0), (COMING, EBUSY, 1)]
+        {
+            explore(move || {
+                let module = Module::add(NAME, state);
+                assert_eq!(refusal(NAME), result, "state {state}");
+                assert_eq!(machine::take_warnings(), warnings, "state {state}");
+                module.free();
+                own(NAME).succeed();
+            });
+        }
+    }
+
+    #[test]
+    fn a_pending_load_goes_before_the_state_of_its_module() {
+        for state in [GOING, UNFORMED, COMING] {
+            explore(move || {
+                let owner = own(NAME);
+                let module = Module::add(NAME, state);
+                let duplicate = join(NAME);
+                module.free();
+                owner.fail(ENODEV);
+                assert_eq!(duplicate.wait(), EBUSY);
+            });
+        }
+    }
+
+    #[test]
+    fn names_are_compared_as_a_whole() {
+        explore(|| {
+            let owners = [c"module", c"modul", c"module2", c"", c"x"].map(own);
+            let _live = Module::add(c"live", LIVE);
+            own(c"live2").succeed();
+            own(c"liv").succeed();
+            let duplicate = join(c"modul");
+            assert_eq!(duplicate.id(), owners[1].id());
+            owners.map(|owner| owner.fail(ENODEV));
+            assert_eq!(duplicate.wait(), EBUSY);
+        });
+    }
+
+    #[test]
+    fn only_those_that_wait_for_a_load_are_woken_and_each_once() {
+        explore(|| {
+            let [one, other] = [NAME, OTHER].map(own);
+            let [of_one, of_other] = [NAME, OTHER].map(sleeper);
+            let dependent = sleeping(|| wait_for(NAME, 9));
+            other.fail(ENODEV);
+            assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (0, 1));
+            assert_eq!(dependent.wake_ups(), 0);
+            one.succeed();
+            assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (1, 1));
+            assert_eq!(dependent.wake_ups(), 1);
+            assert_eq!((of_one.join(), of_other.join()), (EEXIST, EBUSY));
+            dependent.join();
+        });
+    }
+
+    #[test]
+    fn a_refused_request_owns_nothing() {
+        explore(|| {
+            memory::limit(0);
+            let mut claim = Claim::default();
+            assert_eq!(claim.name(NAME, EFAULT), EFAULT);
+            assert_eq!(claim.end(EFAULT), EFAULT);
+            memory::limit(usize::MAX);
+
+            let owner = own(NAME);
+            assert_eq!(claim.name(NAME, EFAULT), EINPROGRESS);
+            owner.succeed();
+            assert_eq!(claim.end(EINPROGRESS), EEXIST);
+
+            for (state, result) in [(LIVE, EEXIST), (GOING, EBUSY)] {
+                let module = Module::add(NAME, state);
+                assert_eq!(claim.name(NAME, EFAULT), result);
+                assert_eq!(claim.end(result), result);
+                module.free();
+            }
+        });
+    }
+}
+
+mod memory_runs_out {
+    use super::*;
+
+    #[test]
+    fn without_memory_nothing_is_left_behind() {
+        explore(|| {
+            let owner = own(NAME);
+            let allocations = memory::in_use();
+            assert!(allocations > 0);
+            owner.succeed();
+            for enough_for in 0..allocations {
+                memory::limit(enough_for);
+                assert_eq!(refusal(NAME), ENOMEM);
+                assert_eq!(memory::in_use(), 0);
+            }
+            memory::limit(allocations);
+            own(NAME).succeed();
+        });
+    }
+
+    #[test]
+    fn a_duplicate_needs_no_memory() {
+        explore(|| {
+            let owner = own(NAME);
+            memory::limit(0);
+            let duplicate = join(NAME);
+            let mut early = Claim::default();
+            assert_eq!(early.look(Image::of(NAME)), EINPROGRESS);
+            owner.succeed();
+            assert_eq!([duplicate, early].map(Claim::wait), [EEXIST; 2]);
+        });
+    }
+
+    #[test]
+    fn a_refusal_by_the_module_list_needs_no_memory() {
+        explore(|| {
+            memory::limit(0);
+            let _module = Module::add(NAME, LIVE);
+            assert_eq!(refusal(NAME), EEXIST);
+            assert_eq!(look(NAME), EEXIST);
+        });
+    }
+
+    #[test]
+    fn a_copy_without_memory_is_neither_noted_down_nor_put_off() {
+        explore(|| {
+            let first = copy(NAME);
+            let allocations = memory::in_use();
+            for enough_for in 0..allocations {
+                memory::limit(enough_for);
+                assert_eq!(look(NAME), 0);
+                assert_eq!(look(OTHER), 0);
+                assert_eq!(memory::in_use(), allocations);
+            }
+            first.fail(ENOEXEC);
+        });
+    }
+}
+
+mod signals {
+    use super::*;
+
+    #[test]
+    fn a_signal_ends_the_wait_and_disturbs_nobody() {
+        explore(|| {
+            let owner = own(NAME);
+            let [killed, other] = [sleeper(NAME), sleeper(NAME)];
+            killed.signal();
+            assert_eq!(killed.join(), ERESTARTSYS);
+            let late = join(NAME);
+            assert_eq!(late.id(), owner.id(), "the owner is not pending any more");
+            owner.succeed();
+            assert_eq!(late.wait(), EEXIST);
+            assert_eq!(other.join(), EEXIST);
+        });
+    }
+
+    /// A load as main.c ends it: with a signal for its task, or without.
+    fn interrupted(signal: impl Fn(&Spawned<()>) + Send + Sync + 'static, error: i32, of_duplicate: i32) {
         explore(move || {
             let owner = own(NAME);
             let duplicates = [sleeper(NAME), sleeper(NAME)];
-            owner.finish(error);
-            assert_eq!(duplicates.map(Spawned::join), [EBUSY; 2], "{error}");
+            let gate = Arc::new(Mutex::new(()));
+            let closed = gate.lock().unwrap();
+            let own_gate = gate.clone();
+            let load = task::spawn(move || {
+                while own_gate.try_lock().is_err() {
+                    std::hint::spin_loop();
+                }
+                owner.fail(error);
+            });
+            signal(&load);
+            drop(closed);
+            load.join();
+            assert_eq!(duplicates.map(Spawned::join), [of_duplicate; 2], "{error}");
+            own(NAME).succeed();
+        });
+    }
+
+    #[test]
+    #[cfg(not(any(feature = "loom", feature = "shuttle")))] // It spins.
+    fn duplicates_of_an_interrupted_load_start_over() {
+        interrupted(Spawned::signal, ERESTARTSYS, AGAIN);
+        interrupted(Spawned::signal, EINTR, AGAIN);
+        interrupted(Spawned::kill, EINTR, AGAIN);
+        interrupted(Spawned::kill, ENOMEM, AGAIN);
+        interrupted(|_| (), ERESTARTSYS, AGAIN);
+        interrupted(|_| (), EINTR, EBUSY);
+        interrupted(Spawned::signal, ENODEV, EBUSY);
+    }
+
+    /// What a duplicate gets that has a signal already when the load has ended.
+    fn signalled(end: fn(Claim)) -> i32 {
+        let (owner, duplicate) = (own(NAME), join(NAME));
+        end(owner);
+        let late = task::spawn(move || {
+            task::current().kill();
+            duplicate.wait()
+        });
+        late.join()
+    }
+
+    #[test]
+    fn a_duplicate_with_a_signal_does_not_start_over() {
+        explore(|| {
+            assert_eq!(signalled(Claim::succeed), EEXIST);
+            assert_eq!(signalled(|owner| owner.fail(ENODEV)), EBUSY);
+            assert_eq!(signalled(|owner| owner.fail(ERESTARTSYS)), ERESTARTSYS);
         });
     }
 }
 
-#[test]
-fn a_duplicate_that_comes_late_to_its_sleep_gets_the_outcome() {
-    explore(|| {
-        for (outcome, result) in [(0, EEXIST), (ENODEV, EBUSY)] {
-            let owner = own(NAME);
-            let waiter = join(NAME);
-            owner.finish(outcome);
-            assert_eq!(waiter.wait(), result);
-        }
-    });
-}
+mod dependents {
+    use super::*;
 
-#[test]
-fn a_signal_ends_the_wait_and_disturbs_nobody() {
-    explore(|| {
-        let owner = own(NAME);
-        let [killed, other] = [sleeper(NAME), sleeper(NAME)];
-        killed.signal();
-        assert_eq!(killed.join(), ERESTARTSYS);
-        let late = join(NAME);
-        assert_eq!(late.id(), owner.id(), "the owner is not pending any more");
-        owner.finish(0);
-        assert_eq!(late.wait(), EEXIST);
-        assert_eq!(other.join(), EEXIST);
-    });
-}
-
-#[test]
-fn the_last_duplicate_frees_the_entry() {
-    explore(|| {
-        let owner = own(NAME);
-        let waiter = join(NAME);
-        owner.finish(0);
-        assert!(memory::in_use() > 0, "freed under the duplicate");
-        waiter.wait();
-        assert_eq!(memory::in_use(), 0);
-    });
-}
-
-#[test]
-fn the_module_list_decides_when_no_load_is_pending() {
-    for (state, result, warnings) in
-        [(LIVE, EEXIST, 0), (GOING, EBUSY, 0), (UNFORMED, EBUSY, 0), (COMING, EBUSY, 1)]
-    {
-        explore(move || {
-            let module = Module::add(NAME, state);
-            assert_eq!(refusal(NAME), result, "state {state}");
-            assert_eq!(machine::take_warnings(), warnings, "state {state}");
-            module.free();
-        });
+    fn dependent(name: &'static CStr) -> Spawned<isize> {
+        sleeping(move || wait_for(name, 9))
     }
-}
 
-#[test]
-fn a_pending_load_goes_before_the_state_of_its_module() {
-    for state in [GOING, UNFORMED, COMING] {
-        explore(move || {
-            let owner = own(NAME);
-            let module = Module::add(NAME, state);
-            let waiter = join(NAME);
-            module.free();
-            owner.finish(ENODEV);
-            assert_eq!(waiter.wait(), EBUSY);
-        });
-    }
-}
+    #[test]
+    fn a_dependent_load_sleeps_until_the_other_is_live_or_has_failed() {
+        explore(|| {
+            let mut owner = own(NAME);
+            let others = [dependent(NAME), dependent(NAME)];
+            owner.live();
+            assert_eq!(others.map(Spawned::join), [8; 2]);
+            assert_eq!(owner.end(0), 0);
 
-/// What it has scheduled can be what asks for it.
-#[test]
-fn a_module_is_live_before_its_load_has_ended() {
-    explore(|| {
-        let owner = own(NAME);
-        let module = Module::add(NAME, LIVE);
-        assert_eq!(refusal(NAME), EEXIST);
-        assert_eq!(shown(), ["module 1 0 0"]);
-        owner.finish(0);
-        unload(module);
-    });
-}
-
-#[test]
-fn after_a_failure_or_a_removal_the_name_is_free() {
-    explore(|| {
-        assert_eq!(load(NAME, || ENODEV), ENODEV);
-        own(NAME).finish(ENODEV);
-        let module = Module::add(NAME, LIVE);
-        assert_eq!(load(NAME, || unreachable!()), EEXIST);
-        unload(module);
-        own(NAME).finish(ENODEV);
-    });
-}
-
-#[test]
-fn names_are_compared_as_a_whole() {
-    explore(|| {
-        let owners = [c"module", c"modul", c"module2", c"", c"x"].map(own);
-        let _live = Module::add(c"live", LIVE);
-        own(c"live2").finish(0);
-        own(c"liv").finish(0);
-        let waiter = join(c"modul");
-        assert_eq!(waiter.id(), owners[1].id());
-        for owner in owners {
-            owner.finish(ENODEV);
-        }
-        assert_eq!(waiter.wait(), EBUSY);
-    });
-}
-
-#[test]
-fn without_memory_nothing_is_left_behind() {
-    explore(|| {
-        let owner = own(NAME);
-        let allocations = memory::in_use();
-        assert!(allocations > 0);
-        owner.finish(0);
-        for enough_for in 0..allocations {
-            memory::limit(enough_for);
-            assert_eq!(refusal(NAME), ENOMEM);
-            assert_eq!(memory::in_use(), 0);
-        }
-        memory::limit(allocations);
-        own(NAME).finish(0);
-    });
-}
-
-#[test]
-fn a_duplicate_needs_no_memory() {
-    explore(|| {
-        let owner = own(NAME);
-        memory::limit(0);
-        let waiter = join(NAME);
-        owner.finish(0);
-        assert_eq!(waiter.wait(), EEXIST);
-    });
-}
-
-#[test]
-fn a_refusal_by_the_module_list_needs_no_memory() {
-    explore(|| {
-        memory::limit(0);
-        let module = Module::add(NAME, LIVE);
-        assert_eq!(refusal(NAME), EEXIST);
-        module.free();
-    });
-}
-
-#[test]
-fn only_the_waiters_of_a_load_are_woken_and_each_once() {
-    explore(|| {
-        let [one, other] = [own(c"one"), own(c"other")];
-        let [of_one, of_other] = [sleeper(c"one"), sleeper(c"other")];
-        other.finish(ENODEV);
-        assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (0, 1));
-        one.finish(0);
-        assert_eq!((of_one.wake_ups(), of_other.wake_ups()), (1, 1));
-        assert_eq!((of_one.join(), of_other.join()), (EEXIST, EBUSY));
-    });
-}
-
-#[test]
-fn a_bad_image_passes_its_name_on_to_each_duplicate_in_turn() {
-    explore(|| {
-        let bad = own_provisionally(NAME);
-        let duplicates = [(); 3].map(|()| {
-            let waiter = join(NAME);
-            let task = task::spawn(move || waiter.wait_for_turn());
-            task.wait_until_asleep();
-            task
-        });
-        bad.finish(ENOEXEC);
-        let [second, third, fourth] = duplicates;
-        second.join().expect("it has waited longest").finish(ENOEXEC);
-        let third = third.join().expect("it is next");
-        assert!(third.confirm(NAME));
-        third.finish(ENODEV);
-        assert_eq!(fourth.join().unwrap_err(), EBUSY);
-        own(NAME).finish(0);
-    });
-}
-
-#[test]
-fn a_bad_image_alone_leaves_its_name_free() {
-    explore(|| {
-        own_provisionally(NAME).finish(ENOEXEC);
-        assert_eq!(memory::in_use(), 0);
-        own(NAME).finish(0);
-    });
-}
-
-#[test]
-fn an_image_is_loaded_under_the_name_that_it_has() {
-    explore(|| {
-        let other = c"other";
-        assert_eq!(load_image(NAME, Ok(other), || ENODEV), ENODEV);
-        assert_eq!(load_image(NAME, Err(ENOEXEC), || 0), ENOEXEC);
-        assert_eq!(load_image(NAME, Ok(NAME), || 0), 0);
-        assert_eq!(load_image(NAME, Err(ENOEXEC), || 0), EEXIST);
-        assert_eq!(load_image(other, Ok(NAME), || 0), EEXIST);
-    });
-}
-
-#[test]
-fn without_memory_for_a_provisional_claim_the_checked_image_decides() {
-    explore(|| {
-        memory::limit(0);
-        assert_eq!(load_image(NAME, Err(ENOEXEC), || 0), ENOEXEC);
-        assert_eq!(load_image(NAME, Ok(NAME), || 0), ENOMEM);
-    });
-}
-
-/// A load that depends on another one and sleeps.
-fn dependent(name: &'static CStr) -> Spawned<isize> {
-    let task = task::spawn(move || wait_for(name, 9));
-    task.wait_until_asleep();
-    task
-}
-
-#[test]
-fn a_dependent_load_sleeps_until_the_other_has_ended() {
-    explore(|| {
-        for outcome in [0, ENODEV] {
             let owner = own(NAME);
             let others = [dependent(NAME), dependent(NAME)];
-            owner.finish(outcome);
-            assert_eq!(others.map(Spawned::join), [9; 2]);
+            owner.fail(ENODEV);
+            assert_eq!(others.map(Spawned::join), [8; 2]);
+        });
+    }
+
+    #[test]
+    fn a_dependent_load_has_nothing_to_wait_for() {
+        explore(|| {
+            assert_eq!(wait_for(NAME, 9), 9);
+            let unchecked = copy(NAME);
+            assert_eq!(wait_for(NAME, 9), 9);
+            unchecked.fail(ENOEXEC);
+            let other = own(OTHER);
+            assert_eq!(wait_for(NAME, 9), 9);
+            other.succeed();
+        });
+    }
+
+    #[test]
+    fn a_dependent_load_is_late_or_interrupted() {
+        explore(|| {
+            let owner = own(NAME);
+            let late = dependent(NAME);
+            late.expire();
+            assert_eq!(late.join(), 0);
+            let interrupted = dependent(NAME);
+            interrupted.signal();
+            assert_eq!(interrupted.join(), ERESTARTSYS as isize);
+            assert_eq!(wait_for(NAME, 0), 0);
+            owner.succeed();
+        });
+    }
+
+    #[test]
+    fn a_load_waits_for_the_module_that_it_needs() {
+        explore(|| {
+            let mut owner = own(NAME);
+            let module = Module::add(NAME, COMING);
+            let needs = Request::small(OTHER).which_needs(NAME);
+            let load = sleeping(move || needs.call());
+            module.set_state(LIVE);
+            owner.live();
+            assert_eq!(load.join(), 0);
+            assert_eq!(owner.end(0), 0);
+            assert_eq!(Request::small(c"third").which_needs(c"none").call(), ENOENT);
+        });
+    }
+
+    #[test]
+    fn a_load_that_is_interrupted_while_it_waits_is_started_over_by_its_duplicate() {
+        explore(|| {
+            let owner = own(NAME);
+            let module = Module::add(NAME, COMING);
+            let load = sleeping(|| Request::small(OTHER).which_needs(NAME).call());
+            let duplicate = sleeping(|| Request::small(OTHER).call());
+            load.kill();
+            assert_eq!(load.join(), ERESTARTSYS);
+            assert_eq!(duplicate.join(), 0);
+            module.free();
+            owner.fail(ENODEV);
+        });
+    }
+}
+
+mod images {
+    use super::*;
+
+    #[test]
+    fn a_small_image_is_not_looked_at() {
+        explore(|| {
+            let _module = Module::add(NAME, LIVE);
+            let image = Image::of(NAME);
+            for (len, result) in [(0, 0), (SMALL, 0), (SMALL + 1, EEXIST)] {
+                let mut claim = Claim::default();
+                assert_eq!(claim.look(Image { len, ..image }), result, "{len}");
+                assert_eq!(claim.end(ENOEXEC), ENOEXEC);
+            }
+        });
+    }
+
+    #[test]
+    fn only_a_live_module_and_a_pending_load_answer_for_an_image() {
+        for (state, result) in [(LIVE, EEXIST), (GOING, 0), (UNFORMED, 0)] {
+            explore(move || {
+                let _module = Module::add(NAME, state);
+                assert_eq!(look(NAME), result);
+                assert_eq!(look(OTHER), 0);
+            });
         }
-    });
+        explore(|| {
+            let owner = own(NAME);
+            let mut early = Claim::default();
+            assert_eq!(early.look(Image::of(NAME)), EINPROGRESS);
+            assert_eq!(early.id(), owner.id());
+            owner.fail(ENODEV);
+            assert_eq!(early.wait(), EBUSY);
+        });
+    }
+
+    #[test]
+    fn an_image_that_cannot_be_read_is_left_to_its_checks() {
+        explore(|| {
+            let mut claim = Claim::default();
+            for start in [0, usize::MAX, usize::MAX - 7] {
+                assert_eq!(claim.look(Image { start, len: SMALL + 1 }), 0);
+                assert_eq!(memory::in_use(), 0);
+                assert_eq!(claim.end(EFAULT), EFAULT);
+            }
+        });
+    }
+
+    #[test]
+    fn a_file_is_looked_at_as_memory_is() {
+        explore(|| {
+            let _module = Module::add(NAME, LIVE);
+            let mut bytes = elf::image_of(NAME);
+            bytes.resize(SMALL + 1, 0);
+            let look = |bytes: &[u8], error, len| {
+                let mut file = file { bytes: bytes.into(), error, ..Default::default() };
+                let mut claim = Claim::default();
+                let ret = claim.look_at_file(&mut file, len);
+                assert_eq!(memory::in_use(), 0);
+                assert_eq!(claim.end(ENOEXEC), ENOEXEC);
+                ret
+            };
+            let len = bytes.len() as i64;
+            assert_eq!(look(&bytes, 0, len), EEXIST);
+            assert_eq!(look(&bytes, 0, len - 1), 0, "it is small");
+            assert_eq!(look(&bytes, EINTR as isize, len), 0, "it cannot be read");
+            assert_eq!(look(&bytes[..100], 0, len), 0, "it has shrunk");
+            assert_eq!(look(&bytes[..0], 0, len), 0, "it is empty");
+        });
+    }
+
+    #[test]
+    fn an_image_is_loaded_under_the_name_that_it_has() {
+        explore(|| {
+            let load = |seems, is| Request::large(seems).which_is(is).call();
+            assert_eq!(load(NAME, Err(ENOEXEC)), ENOEXEC);
+            assert_eq!(load(NAME, Ok(OTHER)), 0);
+            assert_eq!(load(NAME, Ok(OTHER)), EEXIST);
+            assert_eq!(load(NAME, Ok(NAME)), 0);
+            assert_eq!(load(NAME, Err(ENOEXEC)), EEXIST);
+            assert_eq!(Request::small(NAME).which_is(Err(ENOEXEC)).call(), ENOEXEC);
+        });
+    }
 }
 
-#[test]
-fn a_dependent_load_has_nothing_to_wait_for() {
-    explore(|| {
-        assert_eq!(wait_for(NAME, 9), 9);
-        let unchecked = own_provisionally(NAME);
-        assert_eq!(wait_for(NAME, 9), 9);
-        unchecked.finish(ENOEXEC);
-    });
+mod copies {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_put_off_until_the_first_one_has_claimed_the_name() {
+        explore(|| {
+            let mut first = copy(NAME);
+            let others = [put_off(NAME), put_off(NAME)];
+            assert_eq!(first.name(NAME, 0), 0);
+            let others = others.map(|other| {
+                let (ret, claim) = other.join();
+                assert_eq!(ret, EINPROGRESS);
+                claim
+            });
+            first.succeed();
+            assert_eq!(others.map(Claim::wait), [EEXIST; 2]);
+        });
+    }
+
+    #[test]
+    fn a_copy_goes_on_when_the_first_one_is_of_no_use() {
+        explore(|| {
+            let first = copy(NAME);
+            let other = put_off(NAME);
+            first.fail(ENOEXEC);
+            assert_eq!(first_sight(other), 0);
+
+            let mut first = copy(NAME);
+            let other = put_off(NAME);
+            assert_eq!(first.name(OTHER, 0), 0);
+            assert_eq!(first_sight(other), 0);
+            first.fail(ENODEV);
+
+            let mut first = copy(NAME);
+            let other = put_off(NAME);
+            let module = Module::add(NAME, LIVE);
+            assert_eq!(first.name(NAME, 0), EEXIST);
+            assert_eq!(first.end(EEXIST), EEXIST);
+            assert_eq!(first_sight(other), EEXIST);
+            module.free();
+        });
+    }
+
+    #[test]
+    fn a_copy_is_put_off_once_and_for_a_moment() {
+        explore(|| {
+            let first = copy(NAME);
+            let other = put_off(NAME);
+            other.expire();
+            assert_eq!(first_sight(other), 0);
+            // The first one is noted down as before.
+            let other = put_off(NAME);
+            first.fail(ENOEXEC);
+            assert_eq!(first_sight(other), 0);
+            assert_eq!(memory::in_use(), 0);
+        });
+    }
+
+    #[test]
+    fn a_signal_ends_the_moment() {
+        explore(|| {
+            let first = copy(NAME);
+            let other = put_off(NAME);
+            other.signal();
+            let (ret, mut claim) = other.join();
+            assert_eq!((ret, claim.end(ret)), (ERESTARTSYS, ERESTARTSYS));
+            first.fail(ENOEXEC);
+        });
+    }
+
+    #[test]
+    fn a_copy_holds_up_no_other_name_and_no_checked_image() {
+        explore(|| {
+            let first = copy(NAME);
+            let other = copy(OTHER);
+            other.fail(ENOEXEC);
+            own(NAME).succeed();
+            assert_eq!(Request::small(NAME).call(), 0);
+            assert_eq!(look(NAME), EEXIST);
+            first.fail(ENOEXEC);
+        });
+    }
+
+    #[test]
+    fn a_copy_wakes_each_once() {
+        explore(|| {
+            let first = copy(NAME);
+            let of_other = copy(OTHER);
+            let [one, other] = [NAME, OTHER].map(put_off);
+            first.fail(ENOEXEC);
+            assert_eq!((one.wake_ups(), other.wake_ups()), (1, 0));
+            of_other.fail(ENOEXEC);
+            assert_eq!([one, other].map(first_sight), [0; 2]);
+        });
+    }
 }
 
-#[test]
-fn a_dependent_load_is_late_or_interrupted() {
-    explore(|| {
-        let owner = own(NAME);
-        let late = dependent(NAME);
-        late.expire();
-        assert_eq!(late.join(), 0);
-        let interrupted = dependent(NAME);
-        interrupted.signal();
-        assert_eq!(interrupted.join(), ERESTARTSYS as isize);
-        owner.finish(0);
-    });
+mod loads {
+    use super::*;
+
+    #[test]
+    fn after_a_failure_or_a_removal_the_name_is_free() {
+        explore(|| {
+            assert_eq!(Request::small(NAME).with_init(|| ENODEV).call(), ENODEV);
+            assert_eq!(Request::small(NAME).with_init(|| EEXIST).call(), EBUSY);
+            assert_eq!(Request::large(NAME).copied_by(|| EFAULT).call(), EFAULT);
+            assert_eq!(Request::large(NAME).call(), 0);
+            assert_eq!(Request::small(NAME).with_init(|| unreachable!()).call(), EEXIST);
+            assert!(remove(NAME));
+            assert!(!remove(NAME));
+            assert_eq!(Request::small(NAME).with_bad_arguments(EFAULT).call(), EFAULT);
+            assert_eq!(Request::small(NAME).call(), 0);
+        });
+    }
+
+    #[test]
+    fn a_module_waits_for_work_that_waits_for_its_duplicate() {
+        explore(|| {
+            let duplicates = Arc::new(Mutex::new(Vec::new()));
+            let (joined, waited) = (duplicates.clone(), duplicates.clone());
+            let init = move || {
+                joined.lock().unwrap().push(sleeper(NAME));
+                joined.lock().unwrap().push(sleeping(|| wait_for(NAME, 9) as i32));
+                0
+            };
+            let work = move || {
+                let waited = std::mem::take(&mut *waited.lock().unwrap());
+                let results: Vec<i32> = waited.into_iter().map(Spawned::join).collect();
+                assert_eq!(results, [EEXIST, 8]);
+                assert!(!remove(NAME), "removed before its load has returned");
+                0
+            };
+            assert_eq!(Request::small(NAME).with_init(init).and_later(work).call(), 0);
+            assert!(remove(NAME));
+        });
+    }
+
+    #[test]
+    fn a_duplicate_starts_over_if_that_is_permitted() {
+        for (permitted, result, inits) in [(0, ENODEV, 1), (EPERM, EPERM, 0)] {
+            explore(move || {
+                let (calls, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+                let (asked, counted) = (calls.clone(), runs.clone());
+                let request = Request::small(NAME)
+                    .if_permitted(move || if asked.fetch_add(1, Relaxed) == 0 { 0 } else { permitted })
+                    .with_init(move || {
+                        counted.fetch_add(1, Relaxed);
+                        ENODEV
+                    });
+                let owner = own(NAME);
+                let duplicate = sleeping(move || request.call());
+                owner.fail(ERESTARTSYS);
+                assert_eq!(duplicate.join(), result);
+                assert_eq!((calls.load(Relaxed), runs.load(Relaxed)), (2, inits));
+                own(NAME).succeed();
+            });
+        }
+    }
 }
 
-#[test]
-fn pending_loads_are_shown() {
-    explore(|| {
-        assert!(shown().is_empty());
-        let [one, other] = [own(NAME), own_provisionally(c"other\n")];
-        let [killed, sleeps] = [sleeper(NAME), sleeper(NAME)];
-        assert_eq!(shown(), ["module 1 2 0", "other\\n 1 0 0"]);
-        killed.signal();
-        killed.join();
-        assert_eq!(shown(), ["module 1 1 0", "other\\n 1 0 0"]);
-        one.finish(0);
-        other.finish(ENOEXEC);
-        assert_eq!(sleeps.join(), EEXIST);
-        assert!(shown().is_empty());
-    });
+mod shows {
+    use super::*;
+
+    #[test]
+    fn pending_loads_are_shown() {
+        explore(|| {
+            assert!(shown().is_empty());
+            let own_pid = task::current().pid();
+            let one = own(NAME);
+            let other = task::spawn(|| (task::current().pid(), own(c"a \\'\n\xff")));
+            let (pid, other) = other.join();
+            assert_ne!(pid, own_pid);
+            let unchecked = copy(OTHER);
+            let [killed, sleeps] = [sleeper(NAME), sleeper(NAME)];
+            let of_other = format!("{pid} 0 0 a \\'\\x0a\\xff");
+            assert_eq!(shown(), [format!("{own_pid} 2 0 module"), of_other.clone()]);
+            killed.signal();
+            killed.join();
+            assert_eq!(shown(), [format!("{own_pid} 1 0 module"), of_other]);
+            one.succeed();
+            other.fail(ENODEV);
+            unchecked.fail(ENOEXEC);
+            assert_eq!(sleeps.join(), EEXIST);
+            assert!(shown().is_empty());
+        });
+    }
+
+    /// The events since the last time: tracepoint, name and numbers.
+    fn events() -> Vec<String> {
+        let events = take_events().into_iter();
+        let text = |event: kernel::tracepoint::Event| {
+            let name = event.string.to_string_lossy().into_owned();
+            format!("{} {name} {:?}", event.tracepoint, event.numbers)
+        };
+        events.map(text).collect()
+    }
+
+    #[test]
+    fn claims_waits_and_ends_are_traced() {
+        explore(|| {
+            let owner = own(NAME);
+            let duplicates = [join(NAME), join(NAME)];
+            assert_eq!(
+                events(),
+                ["module_claim module [0]", "module_claim module [-115]", "module_claim module [-115]"]
+            );
+            owner.fail(ENODEV);
+            assert_eq!(events(), ["module_finish module [-19, 2, 0]"]);
+            duplicates.map(Claim::wait);
+            assert_eq!(events(), ["module_wait module [-16, 0]"; 2]);
+
+            let mut owner = own(NAME);
+            events();
+            owner.live();
+            assert_eq!(events(), ["module_finish module [0, 0, 0]"]);
+            assert_eq!(owner.end(0), 0);
+            let unchecked = copy(NAME);
+            unchecked.fail(ENOEXEC);
+            assert!(events().is_empty());
+            let _module = Module::add(NAME, LIVE);
+            refusal(NAME);
+            assert_eq!(events(), ["module_claim module [-17]"]);
+        });
+    }
+
+    #[test]
+    fn duplicates_of_checked_images_are_counted_once() {
+        explore(|| {
+            let counted = |expected: &[&CStr]| {
+                let names = machine::take_duplicates();
+                assert!(names.iter().map(|name| name.as_c_str()).eq(expected.iter().copied()), "{names:?}");
+            };
+            for (end, names) in [
+                (Claim::succeed as fn(Claim), &[NAME][..]),
+                (|owner: Claim| owner.fail(ENODEV), &[NAME][..]),
+                (|owner: Claim| owner.fail(ERESTARTSYS), &[][..]),
+            ] {
+                let [owner, duplicate] = [own(NAME), join(NAME)];
+                end(owner);
+                counted(&[]);
+                duplicate.wait();
+                counted(names);
+            }
+            let owner = own(NAME);
+            let leaves = sleeper(NAME);
+            leaves.signal();
+            leaves.join();
+            owner.succeed();
+            memory::limit(0);
+            refusal(NAME);
+            let mut refused = Claim::default();
+            assert_eq!(refused.name(NAME, EFAULT), EFAULT);
+            counted(&[]);
+
+            for state in [LIVE, GOING] {
+                let module = Module::add(NAME, state);
+                refusal(NAME);
+                counted(&[NAME]);
+                look(NAME);
+                counted(&[]);
+                if state == LIVE {
+                    unload(module);
+                } else {
+                    module.free();
+                }
+            }
+        });
+    }
 }

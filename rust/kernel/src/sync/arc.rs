@@ -17,10 +17,8 @@ use pinned_init::PinInit;
 
 use crate::{
     backend::AtomicUsize,
-    ffi::c_void,
     machine::at_shutdown,
     memory::{AllocError, Allocation, Flags},
-    types::ForeignOwnable,
 };
 
 /// A counted reference.
@@ -28,8 +26,8 @@ pub struct Arc<T> {
     object: NonNull<Object<T>>,
 }
 
-/// What references refer to. Its memory stays until the machine is shut down, so that a use after
-/// free finds it dead.
+/// What references refer to. Without the feature `free-at-once`, its memory stays until the machine
+/// is shut down, so that a use after free finds it dead.
 struct Object<T> {
     dead: AtomicBool,
     references: AtomicUsize,
@@ -79,12 +77,17 @@ impl<T> Arc<T> {
             object.value.assume_init_drop();
             object.memory = None;
         }
-        let address = self.object.as_ptr().expose_provenance();
-        at_shutdown(move || {
-            let object = ptr::with_exposed_provenance_mut::<Object<T>>(address);
-            // SAFETY: It was made by `Box::leak()`, and nothing runs any more.
-            drop(unsafe { Box::from_raw(object) });
-        });
+        if cfg!(feature = "free-at-once") {
+            Self::give_back(self.object.as_ptr());
+        } else {
+            let address = self.object.as_ptr().expose_provenance();
+            at_shutdown(move || Self::give_back(ptr::with_exposed_provenance_mut(address)));
+        }
+    }
+
+    fn give_back(object: *mut Object<T>) {
+        // SAFETY: It was made by `Box::leak()`, and nobody refers to it any more.
+        drop(unsafe { Box::from_raw(object) });
     }
 }
 
@@ -109,23 +112,6 @@ impl<T> Deref for Arc<T> {
     fn deref(&self) -> &T {
         // SAFETY: The value is initialized and alive.
         unsafe { self.object().value.assume_init_ref() }
-    }
-}
-
-impl<T: 'static> ForeignOwnable for Arc<T> {
-    type Borrowed<'a> = ArcBorrow<'a, T>;
-
-    unsafe fn borrow<'a>(ptr: *mut c_void) -> ArcBorrow<'a, T> {
-        // SAFETY: By the requirements of this function, which keep the reference alive.
-        ArcBorrow { arc: ManuallyDrop::new(unsafe { Self::from_foreign(ptr) }), of: PhantomData }
-    }
-
-    fn into_foreign(self) -> *mut c_void {
-        ManuallyDrop::new(self).object.as_ptr().cast()
-    }
-
-    unsafe fn from_foreign(ptr: *mut c_void) -> Self {
-        Self { object: NonNull::new(ptr.cast()).expect("a reference is never null") }
     }
 }
 

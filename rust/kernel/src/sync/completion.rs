@@ -1,104 +1,203 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waiting for something to be done.
-
-use std::{collections::VecDeque, sync::Arc};
-
-use pinned_init::PinInit;
+//! Completion support.
+//!
+//! Reference: <https://docs.kernel.org/scheduler/completion.html>
+//!
+//! C header: [`include/linux/completion.h`](srctree/include/linux/completion.h)
 
 use crate::{
-    backend::Mutex,
-    error::{
-        code::{ERESTARTSYS, ETIMEDOUT},
-        Result,
-    },
-    task::{self, Task},
+    bindings,
+    error::to_result,
+    prelude::*,
+    task::MAX_SCHEDULE_TIMEOUT,
     time::Jiffies,
+    types::Opaque, //
 };
 
-/// Something that is to be done, and who waits for it.
+/// Synchronization primitive to signal when a certain task has been completed.
+///
+/// The [`Completion`] synchronization primitive signals when a certain task has been completed by
+/// waking up other tasks that have been queued up to wait for the [`Completion`] to be completed.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::sync::{Arc, Completion};
+/// use kernel::workqueue::{self, impl_has_work, new_work, Work, WorkItem};
+///
+/// #[pin_data]
+/// struct MyTask {
+///     #[pin]
+///     work: Work<MyTask>,
+///     #[pin]
+///     done: Completion,
+/// }
+///
+/// impl_has_work! {
+///     impl HasWork<Self> for MyTask { self.work }
+/// }
+///
+/// impl MyTask {
+///     fn new() -> Result<Arc<Self>> {
+///         let this = Arc::pin_init(pin_init!(MyTask {
+///             work <- new_work!("MyTask::work"),
+///             done <- Completion::new(),
+///         }), GFP_KERNEL)?;
+///
+///         let _ = workqueue::system().enqueue(this.clone());
+///
+///         Ok(this)
+///     }
+///
+///     fn wait_for_completion(&self) {
+///         self.done.wait_for_completion();
+///
+///         pr_info!("Completion: task complete\n");
+///     }
+/// }
+///
+/// impl WorkItem for MyTask {
+///     type Pointer = Arc<MyTask>;
+///
+///     fn run(this: Arc<MyTask>) {
+///         // process this task
+///         this.done.complete_all();
+///     }
+/// }
+///
+/// let task = MyTask::new()?;
+/// task.wait_for_completion();
+/// # Ok::<(), Error>(())
+/// ```
+#[pin_data]
 pub struct Completion {
-    state: Mutex<State>,
+    #[pin]
+    inner: Opaque<bindings::completion>,
 }
 
-#[derive(Default)]
-struct State {
-    /// How many more need not wait, [`FOR_EVER`] if nobody has to any more.
-    done: u32,
-    sleepers: VecDeque<Arc<Task>>,
-}
+// SAFETY: `Completion` is safe to be send to any task.
+unsafe impl Send for Completion {}
 
-const FOR_EVER: u32 = u32::MAX;
+// SAFETY: `Completion` is safe to be accessed concurrently.
+unsafe impl Sync for Completion {}
 
 impl Completion {
-    /// Not done.
+    /// Create an initializer for a new [`Completion`].
     pub fn new() -> impl PinInit<Self> {
-        Self { state: Mutex::default() }
+        pin_init!(Self {
+            inner <- Opaque::ffi_init(|slot: *mut bindings::completion| {
+                // SAFETY: `slot` is a valid pointer to an uninitialized `struct completion`.
+                unsafe { bindings::init_completion(slot) };
+            }),
+        })
     }
 
-    /// Lets one task pass: wakes the one that has slept longest, or spares the next one its sleep.
-    pub fn complete(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.done = state.done.saturating_add(1);
-        if let Some(sleeper) = state.sleepers.pop_front() {
-            sleeper.wake();
-        }
+    fn as_raw(&self) -> *mut bindings::completion {
+        self.inner.get()
     }
 
-    /// Is done, for ever, and wakes all that sleep for it.
+    /// Signal all tasks waiting on this completion.
+    ///
+    /// This method wakes up all tasks waiting on this completion; after this operation the
+    /// completion is permanently done, i.e. signals all current and future waiters.
+    #[inline]
     pub fn complete_all(&self) {
-        let mut state = self.state.lock().unwrap();
-        state.done = FOR_EVER;
-        for sleeper in state.sleepers.drain(..) {
-            sleeper.wake();
-        }
+        // SAFETY: `self.as_raw()` is a pointer to a valid `struct completion`.
+        unsafe { bindings::complete_all(self.as_raw()) };
     }
 
-    /// Sleeps until it is done.
+    /// Wait for completion of a task.
+    ///
+    /// This method waits for the completion of a task; it is not interruptible and there is no
+    /// timeout.
+    ///
+    /// See also [`Completion::complete_all`].
+    #[inline]
     pub fn wait_for_completion(&self) {
-        self.wait(|_| Ok(())).expect("nothing else ends the wait");
+        // SAFETY: `self.as_raw()` is a pointer to a valid `struct completion`.
+        unsafe { bindings::wait_for_completion(self.as_raw()) };
     }
 
-    /// Sleeps until it is done or a signal arrives. What is done already wins.
-    #[must_use = "the wait may have been interrupted"]
+    /// Wait for completion of a task, unless a signal arrives first.
+    ///
+    /// This method waits, without a timeout, until the task is completed or the current task has a
+    /// signal pending. It may sleep, hence it must be called from process context and without any
+    /// spinlock held.
+    ///
+    /// A completion that is already done, see [`Completion::complete_all`], wins over a pending
+    /// signal.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ERESTARTSYS`] if a signal ended the wait. The task that is waited for is not
+    /// affected: it may be waited for again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::sync::Completion;
+    /// use pin_init::stack_pin_init;
+    ///
+    /// fn wait_until_ready(ready: &Completion) -> Result {
+    ///     // A system call passes `ERESTARTSYS` on, so that the signal is handled.
+    ///     ready.wait_for_completion_interruptible()?;
+    ///
+    ///     pr_info!("Completion: ready\n");
+    ///     Ok(())
+    /// }
+    ///
+    /// stack_pin_init!(let ready = Completion::new());
+    /// ready.complete_all();
+    /// assert_eq!(wait_until_ready(&ready), Ok(()));
+    /// ```
+    #[inline]
     pub fn wait_for_completion_interruptible(&self) -> Result {
-        self.wait(|task| if task.has_signal() { Err(ERESTARTSYS) } else { Ok(()) })
+        // SAFETY: `self.as_raw()` is a pointer to a valid `struct completion`.
+        to_result(unsafe { bindings::wait_for_completion_interruptible(self.as_raw()) })
     }
 
-    /// The same with a time limit, which is over when the test says so, see
-    /// [`task::Spawned::expire`]; or at once, if it is 0.
+    /// Wait for completion of a task, unless a signal arrives or the time is up first.
+    ///
+    /// This method is [`Completion::wait_for_completion_interruptible`] with a time limit. A
+    /// timeout of [`MAX_SCHEDULE_TIMEOUT`] or more means no timeout.
+    ///
+    /// Returns how much of `timeout` is left. If the task is completed already, this is `timeout`,
+    /// but at least one jiffy.
+    ///
+    /// # Errors
+    ///
+    /// * [`ETIMEDOUT`] if the time was up first.
+    /// * [`ERESTARTSYS`] if a signal ended the wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::{
+    ///     sync::Completion,
+    ///     time::msecs_to_jiffies, //
+    /// };
+    /// use pin_init::stack_pin_init;
+    ///
+    /// stack_pin_init!(let ready = Completion::new());
+    /// let timeout = msecs_to_jiffies(10);
+    /// assert_eq!(ready.wait_for_completion_interruptible_timeout(timeout), Err(ETIMEDOUT));
+    ///
+    /// ready.complete_all();
+    /// assert_eq!(ready.wait_for_completion_interruptible_timeout(timeout), Ok(timeout));
+    /// ```
+    #[inline]
     pub fn wait_for_completion_interruptible_timeout(&self, timeout: Jiffies) -> Result<Jiffies> {
-        self.wait(|task| match task {
-            task if task.has_signal() => Err(ERESTARTSYS),
-            task if timeout == 0 || task.is_late() => Err(ETIMEDOUT),
-            _ => Ok(()),
-        })?;
-        Ok(timeout.max(1))
-    }
+        let timeout = timeout.min(MAX_SCHEDULE_TIMEOUT as Jiffies);
 
-    fn wait(&self, may_sleep: impl Fn(&Task) -> Result) -> Result {
-        let task = task::current();
-        task.might_sleep();
-        loop {
-            let mut state = self.state.lock().unwrap();
-            state.sleepers.retain(|sleeper| !Arc::ptr_eq(sleeper, &task));
-            if state.done > 0 {
-                state.done -= u32::from(state.done != FOR_EVER);
-                return Ok(());
-            }
-            may_sleep(&task)?;
-            state.sleepers.push_back(task.clone());
-            drop(state);
-            task.sleep();
-        }
-    }
-}
+        // SAFETY: `self.as_raw()` is a pointer to a valid `struct completion`.
+        let left =
+            unsafe { bindings::wait_for_completion_interruptible_timeout(self.as_raw(), timeout) };
 
-impl Drop for Completion {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            let sleepers = &self.state.get_mut().unwrap().sleepers;
-            assert!(sleepers.is_empty(), "freed while a task sleeps for it");
+        match left {
+            0 => Err(ETIMEDOUT),
+            ..0 => Err(Error::from_errno(left as c_int)),
+            _ => Ok(left as Jiffies),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Global locks.
 
 use std::{
-    cell::UnsafeCell,
     marker::PhantomData,
     ops::{Deref, DerefMut},
     ptr,
@@ -85,34 +84,6 @@ impl<B: GlobalLockBackend> DerefMut for GlobalGuard<B> {
 impl<B: GlobalLockBackend> Drop for GlobalGuard<B> {
     fn drop(&mut self) {
         task::current().unlocked();
-    }
-}
-
-/// A value that a global lock protects beside its own.
-pub struct GlobalLockedBy<T, B: GlobalLockBackend> {
-    value: UnsafeCell<T>,
-    lock: PhantomData<B>,
-}
-
-// SAFETY: The value is reached only with the lock held.
-unsafe impl<T: Send, B: GlobalLockBackend> Sync for GlobalLockedBy<T, B> {}
-
-impl<T, B: GlobalLockBackend> GlobalLockedBy<T, B> {
-    /// Protects a value.
-    pub fn new(value: T) -> Self {
-        Self { value: UnsafeCell::new(value), lock: PhantomData }
-    }
-
-    /// The value, as long as the lock is held.
-    pub fn as_ref<'a>(&'a self, _guard: &'a GlobalGuard<B>) -> &'a T {
-        // SAFETY: The lock is held, and its guard is borrowed.
-        unsafe { &*self.value.get() }
-    }
-
-    /// The value, as long as the lock is held, to change it.
-    pub fn as_mut<'a>(&'a self, _guard: &'a mut GlobalGuard<B>) -> &'a mut T {
-        // SAFETY: The lock is held, and its guard is borrowed by nobody else.
-        unsafe { &mut *self.value.get() }
     }
 }
 

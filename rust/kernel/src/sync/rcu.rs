@@ -20,7 +20,6 @@ impl Drop for Guard {
     fn drop(&mut self) {
         task::current().rcu_left();
         self.readers = None;
-        machine().modules.step();
     }
 }
 

@@ -2,20 +2,17 @@
 
 //! A value that is set at most once.
 
-use std::{
-    cell::UnsafeCell,
-    sync::atomic::Ordering::{Acquire, Relaxed, Release},
-};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::backend::AtomicUsize;
+use crate::backend::{AtomicU32, UnsafeCell};
 
-const EMPTY: usize = 0;
-const BEING_SET: usize = 1;
-const SET: usize = 2;
+const EMPTY: u32 = 0;
+const BEING_SET: u32 = 1;
+const SET: u32 = 2;
 
 /// A value that is set at most once.
 pub struct SetOnce<T> {
-    state: AtomicUsize,
+    state: AtomicU32,
     value: UnsafeCell<Option<T>>,
 }
 
@@ -26,7 +23,7 @@ impl<T: Copy> SetOnce<T> {
     /// Not set.
     #[expect(clippy::new_without_default, reason = "not needed")]
     pub fn new() -> Self {
-        Self { state: AtomicUsize::new(EMPTY), value: UnsafeCell::new(None) }
+        Self { state: AtomicU32::new(EMPTY), value: UnsafeCell::new(None) }
     }
 
     /// Sets the value, unless it is set, and says whether it did.
@@ -34,7 +31,7 @@ impl<T: Copy> SetOnce<T> {
         let mine = self.state.compare_exchange(EMPTY, BEING_SET, Relaxed, Relaxed).is_ok();
         if mine {
             // SAFETY: No other thread has seen `EMPTY`, and nobody reads before `SET`.
-            unsafe { *self.value.get() = Some(value) };
+            self.value.with_mut(|own| unsafe { *own = Some(value) });
             self.state.store(SET, Release);
         }
         mine
@@ -46,6 +43,6 @@ impl<T: Copy> SetOnce<T> {
             return None;
         }
         // SAFETY: Nobody writes after `SET`.
-        unsafe { *self.value.get() }
+        self.value.with(|value| unsafe { *value })
     }
 }
