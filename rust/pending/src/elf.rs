@@ -12,7 +12,7 @@ pub const HEADER: usize = 64;
 pub const SECTION: usize = 64;
 /// The names of the sections, behind the header.
 pub const NAMES: &[u8] = b"\0.text\0.gnu.linkonce.this_module\0.shstrtab\0";
-/// Where the section headers begin.
+/// Where the section headers begin at the earliest.
 pub const TABLE: usize = HEADER + NAMES.len() + MODULES;
 
 /// Room for so many `struct module`.
@@ -34,11 +34,16 @@ pub struct Section {
 /// The section that holds the first `struct module`.
 pub const MODULE: Section = Section { named: true, sized: true, place: 0 };
 
-/// Writes an image. Each place holds a `struct module` with the name that `names` has for it.
-pub fn image<'a>(sections: &[Section], names: impl Fn(usize) -> &'a [u8]) -> Vec<u8> {
+/// Writes an image, with the section headers at `table`. Each place holds a `struct module` with the
+/// name that `names` has for it.
+pub fn image<'a>(
+    sections: &[Section],
+    table: usize,
+    names: impl Fn(usize) -> &'a [u8],
+) -> Vec<u8> {
     let mut image = vec![0; HEADER];
     image[..4].copy_from_slice(b"\x7fELF");
-    image[40..48].copy_from_slice(&(TABLE as u64).to_le_bytes());
+    image[40..48].copy_from_slice(&(table as u64).to_le_bytes());
     image[58..60].copy_from_slice(&(SECTION as u16).to_le_bytes());
     image[60..62].copy_from_slice(&(sections.len() as u16 + 1).to_le_bytes());
     image.extend(NAMES);
@@ -48,6 +53,7 @@ pub fn image<'a>(sections: &[Section], names: impl Fn(usize) -> &'a [u8]) -> Vec
         module[offset_of!(module, name)..][..name.len()].copy_from_slice(name);
         image.extend(module);
     }
+    image.resize(table, 0);
     image.extend(header(7, HEADER, NAMES.len()));
     for section in sections {
         let name = if section.named { 7 } else { 1 };
@@ -60,7 +66,7 @@ pub fn image<'a>(sections: &[Section], names: impl Fn(usize) -> &'a [u8]) -> Vec
 
 /// Writes an image that seems to be the module of a name.
 pub fn image_of(name: &CStr) -> Vec<u8> {
-    image(&[MODULE], |_| name.to_bytes_with_nul())
+    image(&[MODULE], TABLE, |_| name.to_bytes_with_nul())
 }
 
 fn header(name: u32, offset: usize, size: usize) -> [u8; SECTION] {

@@ -61,10 +61,8 @@ fn put_off(name: &'static CStr) -> Spawned<(i32, Claim)> {
 /// What became of a request that was put off. It goes on to fail.
 fn first_sight(task: Spawned<(i32, Claim)>) -> i32 {
     let (ret, mut claim) = task.join();
-    match ret {
-        EINPROGRESS => claim.end(ret),
-        _ => assert_eq!(claim.end(ENOEXEC), ENOEXEC),
-    };
+    let end = if ret == EINPROGRESS { ret } else { ENOEXEC };
+    claim.end(end);
     ret
 }
 
@@ -82,11 +80,13 @@ mod names {
     #[test]
     fn a_free_name_is_owned_until_the_load_ends() {
         explore(|| {
-            for end in [Claim::succeed, |owner| owner.fail(ENODEV)] {
+            for end in [Claim::succeed, |owner: Claim| owner.fail(ENODEV)] {
                 let owner = own(NAME);
                 assert!(memory::in_use() > 0);
-                assert_eq!(join(NAME).id(), owner.id());
+                let duplicate = join(NAME);
+                assert_eq!(duplicate.id(), owner.id());
                 end(owner);
+                assert!([EEXIST, EBUSY].contains(&duplicate.wait()));
                 assert_eq!(memory::in_use(), 0);
             }
             own(NAME).succeed();
@@ -205,7 +205,7 @@ mod names {
             own(c"liv").succeed();
             let duplicate = join(c"modul");
             assert_eq!(duplicate.id(), owners[1].id());
-            owners.map(|owner| owner.fail(ENODEV));
+            owners.into_iter().for_each(|owner| owner.fail(ENODEV));
             assert_eq!(duplicate.wait(), EBUSY);
         });
     }
@@ -757,7 +757,7 @@ mod shows {
             );
             owner.fail(ENODEV);
             assert_eq!(events(), ["module_finish module [-19, 2, 0]"]);
-            duplicates.map(Claim::wait);
+            assert_eq!(duplicates.map(Claim::wait), [EBUSY; 2]);
             assert_eq!(events(), ["module_wait module [-16, 0]"; 2]);
 
             let mut owner = own(NAME);

@@ -13,14 +13,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use kernel::{
-    modules::Module,
-    task::{self, Spawned},
-};
+use kernel::task::{self, Spawned};
 use pending::loader::{
-    bring_up, claim, claim_provisionally,
-    errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ERESTARTSYS},
-    explore, unload, Claim, Owner, Waiter,
+    errno::{EBUSY, EEXIST, EFAULT, EINTR, ENODEV, ENOENT, ENOEXEC, ERESTARTSYS},
+    explore, remove, wait_for, Request,
 };
 
 const NAMES: [&CStr; 3] = [c"a", c"b", c"c"];
@@ -29,78 +25,92 @@ const ROUNDS: usize = 3;
 
 /// What all tasks know. It is no part of the machine, so that it orders nothing there.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Entries>>);
+struct Log(Arc<Mutex<HashMap<&'static CStr, Entry>>>);
 
+/// What there was of a name.
 #[derive(Default)]
-struct Entries {
-    owners: HashMap<&'static CStr, usize>,
-    outcomes: HashMap<usize, (&'static CStr, i32)>,
-    live: HashMap<&'static CStr, Module>,
+struct Entry {
+    /// An init function runs now.
+    runs: bool,
+    succeeded: usize,
+    failed: usize,
+    removed: usize,
+    /// How many requests returned 0.
+    reported: usize,
 }
 
 impl Log {
-    fn write<T>(&self, entry: impl FnOnce(&mut Entries) -> T) -> T {
-        entry(&mut self.0.lock().unwrap())
+    fn write<T>(&self, name: &'static CStr, change: impl FnOnce(&mut Entry) -> T) -> T {
+        change(self.0.lock().unwrap().entry(name).or_default())
     }
 
-    /// A request whose image was checked.
-    fn request(&self, name: &'static CStr, ret: i32) {
-        let owner = self.turn(claim(name), name);
-        self.load(owner, name, ret);
-    }
-
-    /// A request with an image that only seems to bear the name.
-    fn request_unchecked(&self, name: &'static CStr, ret: i32) {
-        let owner = self.turn(claim_provisionally(name), name);
-        match ret {
-            ENOEXEC => drop(owner.map(|owner| owner.finish(ENOEXEC))),
-            _ => self.load(owner, name, ret),
-        }
-    }
-
-    /// The ownership that a claim comes to, at once or later.
-    fn turn(&self, claim: Claim, name: &CStr) -> Option<Owner> {
-        match claim {
-            Claim::Owned(owner) => Some(owner),
-            Claim::Joined(waiter) => self.wait(waiter, name),
-            Claim::Refused(error) => {
-                assert!([EEXIST, EBUSY].contains(&error), "{error}");
-                None
-            }
-        }
-    }
-
-    fn load(&self, owner: Option<Owner>, name: &'static CStr, ret: i32) {
-        let Some(owner) = owner else { return };
-        assert!(owner.confirm(name));
-        let other = self.write(|log| log.owners.insert(name, owner.id()));
-        assert_eq!(other, None, "{name:?} has two owners");
-        let module = bring_up(name, || ret);
-        self.write(|log| {
-            log.owners.remove(name);
-            log.outcomes.insert(owner.id(), (name, ret));
-            log.live.extend(module.ok().map(|module| (name, module)));
+    /// An init function that ends as `ret` says, unless its task is killed.
+    fn init(&self, name: &'static CStr, ret: i32) -> i32 {
+        let ran = self.write(name, |entry| std::mem::replace(&mut entry.runs, true));
+        assert!(!ran, "{name:?} has two owners");
+        let ret = if task::current().fatal_signal_pending() { EINTR } else { ret };
+        self.write(name, |entry| {
+            entry.runs = false;
+            *if ret == 0 { &mut entry.succeeded } else { &mut entry.failed } += 1;
         });
-        owner.finish(ret);
+        ret
     }
 
-    fn wait(&self, waiter: Waiter, name: &CStr) -> Option<Owner> {
-        let id = waiter.id();
-        let result = match waiter.wait_for_turn() {
-            Ok(owner) => return Some(owner),
-            Err(result) => result,
-        };
-        let outcome = self.write(|log| log.outcomes.get(&id).copied());
-        match (result, outcome) {
-            (ERESTARTSYS, _) => None,
-            (EEXIST, Some((of, 0))) | (EBUSY, Some((of, ENODEV))) if of == name => None,
-            _ => panic!("{name:?} got {result} from a load that ended with {outcome:?}"),
+    fn of(&self, request: Request, name: &'static CStr, ret: i32) -> Request {
+        let log = self.clone();
+        request.with_init(move || log.init(name, ret))
+    }
+
+    /// Whether a request whose image has that name, or seems to, may return that.
+    fn may_return(&self, name: &'static CStr, ret: i32) -> bool {
+        let signalled = task::current().signal_pending();
+        self.write(name, |entry| match ret {
+            EEXIST => entry.succeeded > 0,
+            EBUSY => entry.failed + entry.removed > 0,
+            ERESTARTSYS | EINTR => signalled,
+            _ => false,
+        })
+    }
+
+    /// A request whose image is good, and has that name.
+    fn load(&self, request: Request, name: &'static CStr, own: &[i32]) {
+        match request.call() {
+            0 => self.write(name, |entry| entry.reported += 1),
+            ret => assert!(own.contains(&ret) || self.may_return(name, ret), "{name:?}: {ret}"),
         }
     }
 
-    fn remove(&self, name: &CStr) {
-        if let Some(module) = self.write(|log| log.live.remove(name)) {
-            unload(module);
+    fn act(&self, what: usize, name: &'static CStr, other: &'static CStr) {
+        let [small, large] = [Request::small(name), Request::large(name)];
+        match what {
+            0 => {
+                self.write(name, |entry| entry.removed += 1);
+                remove(name);
+            }
+            1 => self.load(self.of(small, name, 0), name, &[]),
+            2 => self.load(self.of(large, name, 0), name, &[]),
+            3 => self.load(self.of(small, name, ENODEV), name, &[ENODEV]),
+            4 => self.load(self.of(large, name, ENODEV), name, &[ENODEV]),
+            5 => self.load(large.which_is(Err(ENOEXEC)), name, &[ENOEXEC]),
+            6 => self.load(small.with_bad_arguments(EFAULT), name, &[EFAULT]),
+            7 => {
+                // What it seems to be can answer for it, too.
+                let request = Request::large(other).which_is(Ok(name));
+                match self.of(request, name, 0).call() {
+                    0 => self.write(name, |entry| entry.reported += 1),
+                    ret => assert!([name, other].iter().any(|name| self.may_return(name, ret)), "{ret}"),
+                }
+            }
+            8 => {
+                let request = self.of(small.which_needs(other), name, 0);
+                // A load that fails before its init function is a failure, too.
+                self.write(name, |entry| entry.failed += 1);
+                self.load(request, name, &[ENOENT, EBUSY]);
+            }
+            _ => {
+                let left = wait_for(name, 9);
+                assert!((0..=9).contains(&left) || left == ERESTARTSYS as isize, "{left}");
+            }
         }
     }
 }
@@ -109,27 +119,25 @@ impl Log {
 fn everything_at_once() {
     explore(|| {
         let log = Log::default();
-        let tasks = [(); TASKS].map(|()| log.clone());
         let mut number = 0;
-        let tasks = tasks.map(|log| {
+        let tasks = [(); TASKS].map(|()| {
             number += 1;
+            let log = log.clone();
             task::spawn(move || {
                 for round in number..number + ROUNDS {
-                    let name = NAMES[round % NAMES.len()];
-                    match (number + round) % 7 {
-                        0 => log.remove(name),
-                        1 => log.request(name, 0),
-                        2 => log.request_unchecked(name, 0),
-                        3 => log.request(name, ENODEV),
-                        4 => log.request_unchecked(name, ENODEV),
-                        _ => log.request_unchecked(name, ENOEXEC),
-                    }
+                    let [name, other] = [round, round + 1].map(|at| NAMES[at % NAMES.len()]);
+                    log.act((3 * number + round) % 10, name, other);
                 }
             })
         });
-        tasks.iter().step_by(5).for_each(Spawned::signal);
+        tasks.iter().step_by(5).for_each(Spawned::kill);
+        tasks.iter().skip(1).step_by(5).for_each(Spawned::signal);
+        tasks.iter().skip(2).step_by(5).for_each(Spawned::expire);
         for task in tasks {
             task.join();
+        }
+        for (name, entry) in &*log.0.lock().unwrap() {
+            assert_eq!(entry.succeeded, entry.reported, "{name:?}");
         }
     });
 }

@@ -479,6 +479,23 @@ mod copies {
     }
 
     #[test]
+    fn one_that_is_put_off_shares_in_the_load() {
+        explore(|| {
+            let mut first = copy(NAME);
+            let put_off = task::spawn(|| {
+                let mut claim = Claim::default();
+                let ret = claim.look(Image::of(NAME));
+                assert!([EINPROGRESS, EEXIST].contains(&ret), "{ret}");
+                assert_eq!(claim.end(ret), EEXIST);
+            });
+            assert_eq!(first.name(NAME, 0), 0);
+            let _module = Module::add(NAME, LIVE);
+            first.succeed();
+            put_off.join();
+        });
+    }
+
+    #[test]
     fn a_large_image_beside_a_small_one() {
         explore(|| {
             let runs = Runs::default();

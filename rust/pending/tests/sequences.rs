@@ -5,17 +5,18 @@
 
 #![cfg(not(any(feature = "loom", feature = "shuttle")))] // A sequence is one interleaving.
 
-use std::ffi::CStr;
+use std::{ffi::CStr, mem};
 
 use kernel::{
     memory,
-    modules::{Module, GOING, LIVE},
+    modules::{Module, COMING, GOING, LIVE},
     task::{self, Spawned},
 };
 use pending::loader::{
-    claim, claim_provisionally,
-    errno::{EBUSY, EEXIST, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS},
-    explore, Claim, Owner,
+    errno::{
+        EBUSY, EEXIST, EFAULT, EINPROGRESS, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS,
+    },
+    explore, Claim, Image, AGAIN,
 };
 use proptest::prelude::*;
 
@@ -24,188 +25,270 @@ const NAMES: [&CStr; 3] = [c"a", c"b", c"ab"];
 /// One step, with the index of a name.
 #[derive(Clone, Debug)]
 enum Step {
+    /// A request with a small image.
     Request(usize),
-    RequestUnchecked(usize),
+    /// The same, whose arguments cannot be copied.
+    Refused(usize),
     RequestWithoutMemory(usize),
-    Check(usize),
-    Refuse(usize),
-    Finish(usize, i32),
+    /// A request looks at its large image, and goes on to copy it.
+    Look(usize),
+    LookWithoutMemory(usize),
+    /// The first copy is checked: it has the second name.
+    Check(usize, usize),
+    /// The first copy is a bad one.
+    Bad(usize),
+    Live(usize),
+    Fail(usize, i32),
     Kill(usize, usize),
+    KillPutOff(usize, usize),
+    Expire(usize, usize),
     StartRemoval(usize),
     EndRemoval(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let name = 0..NAMES.len();
+    let name = || 0..NAMES.len();
+    let error = prop_oneof![Just(ENODEV), Just(EEXIST), Just(ERESTARTSYS)];
     prop_oneof![
-        4 => name.clone().prop_map(Step::Request),
-        4 => name.clone().prop_map(Step::RequestUnchecked),
-        1 => name.clone().prop_map(Step::Check),
-        2 => name.clone().prop_map(Step::Refuse),
-        1 => name.clone().prop_map(Step::RequestWithoutMemory),
-        2 => (name.clone(), prop_oneof![Just(0), Just(ENODEV), Just(EEXIST)])
-            .prop_map(|(name, ret)| Step::Finish(name, ret)),
-        1 => (name.clone(), 0..4_usize).prop_map(|(name, i)| Step::Kill(name, i)),
-        1 => name.clone().prop_map(Step::StartRemoval),
-        1 => name.prop_map(Step::EndRemoval),
+        4 => name().prop_map(Step::Request),
+        1 => name().prop_map(Step::Refused),
+        1 => name().prop_map(Step::RequestWithoutMemory),
+        6 => name().prop_map(Step::Look),
+        1 => name().prop_map(Step::LookWithoutMemory),
+        3 => (name(), name()).prop_map(|(name, is)| Step::Check(name, is)),
+        1 => name().prop_map(Step::Bad),
+        2 => name().prop_map(Step::Live),
+        2 => (name(), error).prop_map(|(name, ret)| Step::Fail(name, ret)),
+        1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::Kill(name, i)),
+        1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::KillPutOff(name, i)),
+        1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::Expire(name, i)),
+        2 => name().prop_map(Step::StartRemoval),
+        2 => name().prop_map(Step::EndRemoval),
     ]
 }
 
-/// What there is of a name. An owner whose image is not checked is unchecked.
-enum Name {
+/// What there is of the load of a name.
+#[derive(Default)]
+enum Load {
+    #[default]
     Free,
-    Unchecked(Owner, Waiters),
-    Pending(Owner, Waiters),
+    Pending(Claim, Module, Vec<Spawned<i32>>),
     Live(Module),
     Going(Module),
 }
 
-/// In the order in which they sleep.
-type Waiters = Vec<Spawned<Result<Owner, i32>>>;
-
-impl Name {
-    fn request(self, name: &CStr, claim: impl Fn(&CStr) -> Claim) -> Self {
-        match (self, claim(name)) {
-            (Self::Unchecked(owner, waiters), claim) => {
-                let waiters = join(&owner, waiters, claim);
-                Self::Unchecked(owner, waiters)
-            }
-            (Self::Pending(owner, waiters), claim) => {
-                let waiters = join(&owner, waiters, claim);
-                Self::Pending(owner, waiters)
-            }
-            (Self::Free, Claim::Owned(owner)) => Self::Pending(owner, Vec::new()),
-            (Self::Live(module), Claim::Refused(EEXIST)) => Self::Live(module),
-            (Self::Going(module), Claim::Refused(EBUSY)) => Self::Going(module),
-            (_, claim) => panic!("{name:?}: {claim:?}"),
-        }
-    }
-
-    fn request_unchecked(self, name: &CStr) -> Self {
-        let was_free = matches!(self, Self::Free);
-        match self.request(name, claim_provisionally) {
-            Self::Pending(owner, waiters) if was_free => Self::Unchecked(owner, waiters),
-            name => name,
-        }
-    }
-
-    fn request_without_memory(self, name: &CStr) -> Self {
-        memory::limit(0);
-        let after = match self {
-            Self::Free => {
-                assert!(matches!(claim(name), Claim::Refused(ENOMEM)));
-                Self::Free
-            }
-            taken => taken.request(name, claim),
-        };
-        memory::limit(usize::MAX);
-        after
-    }
-
-    /// The image of the owner is a good one.
-    fn check(self, name: &CStr) -> Self {
-        let Self::Unchecked(owner, waiters) = self else { return self };
-        assert!(owner.confirm(name));
-        Self::Pending(owner, waiters)
-    }
-
-    /// The image of the owner is a bad one.
-    fn refuse(self) -> Self {
-        let Self::Unchecked(owner, mut waiters) = self else { return self };
-        owner.finish(ENOEXEC);
-        if waiters.is_empty() {
-            return Self::Free;
-        }
-        let next = waiters.remove(0).join().expect("it has waited longest");
-        Self::Unchecked(next, waiters)
-    }
-
-    fn finish(self, name: &CStr, ret: i32) -> Self {
-        let Self::Pending(owner, waiters) = self else { return self };
-        let live = (ret == 0).then(|| Module::add(name, LIVE));
-        owner.finish(ret);
-        for waiter in waiters {
-            let expected = if ret == 0 { EEXIST } else { EBUSY };
-            assert_eq!(waiter.join().unwrap_err(), expected);
-        }
-        live.map_or(Self::Free, Self::Live)
-    }
-
-    fn kill(mut self, which: usize) -> Self {
-        if let Self::Pending(_, waiters) | Self::Unchecked(_, waiters) = &mut self {
-            if which < waiters.len() {
-                let killed = waiters.remove(which);
-                killed.signal();
-                assert_eq!(killed.join().unwrap_err(), ERESTARTSYS);
-            }
-        }
-        self
-    }
-
-    fn start_removal(self) -> Self {
-        let Self::Live(module) = self else { return self };
-        module.set_state(GOING);
-        Self::Going(module)
-    }
-
-    fn end_removal(self) -> Self {
-        let Self::Going(module) = self else { return self };
-        module.free();
-        Self::Free
-    }
-
-    fn apply(self, step: &Step) -> Self {
-        match *step {
-            Step::Request(name) => self.request(NAMES[name], claim),
-            Step::RequestUnchecked(name) => self.request_unchecked(NAMES[name]),
-            Step::RequestWithoutMemory(name) => self.request_without_memory(NAMES[name]),
-            Step::Check(name) => self.check(NAMES[name]),
-            Step::Refuse(_) => self.refuse(),
-            Step::Finish(name, ret) => self.finish(NAMES[name], ret),
-            Step::Kill(_, which) => self.kill(which),
-            Step::StartRemoval(_) => self.start_removal(),
-            Step::EndRemoval(_) => self.end_removal(),
-        }
-    }
+/// What there is of a name.
+#[derive(Default)]
+struct Name {
+    load: Load,
+    /// The first image that seems to have the name.
+    copy: Option<Claim>,
+    /// The others.
+    put_off: Vec<Spawned<(i32, Claim)>>,
 }
 
-/// Another duplicate, which sleeps.
-fn join(owner: &Owner, mut waiters: Waiters, claim: Claim) -> Waiters {
-    let Claim::Joined(waiter) = claim else { panic!("not a duplicate: {claim:?}") };
-    assert_eq!(waiter.id(), owner.id());
-    let task = task::spawn(move || waiter.wait_for_turn());
+#[derive(Default)]
+struct Names([Name; NAMES.len()]);
+
+/// A duplicate, which sleeps.
+fn sleeper(claim: Claim) -> Spawned<i32> {
+    let task = task::spawn(move || claim.wait());
     task.wait_until_asleep();
-    waiters.push(task);
-    waiters
+    task
 }
 
-impl Step {
-    fn name(&self) -> usize {
-        match *self {
-            Self::Request(name)
-            | Self::RequestUnchecked(name)
-            | Self::RequestWithoutMemory(name)
-            | Self::Check(name)
-            | Self::Refuse(name)
-            | Self::Finish(name, _)
-            | Self::Kill(name, _)
-            | Self::StartRemoval(name)
-            | Self::EndRemoval(name) => name,
+fn look(name: usize) -> (i32, Claim) {
+    let mut claim = Claim::default();
+    (claim.look(Image::of(NAMES[name])), claim)
+}
+
+impl Names {
+    /// A request with an image that is checked. What it has already comes to an end by this.
+    fn request(&mut self, name: usize, mut claim: Claim, refused: i32) {
+        let ret = claim.name(NAMES[name], refused);
+        match (&mut self.0[name].load, ret) {
+            (Load::Pending(owner, _, waiters), EINPROGRESS) => {
+                assert_eq!(claim.id(), owner.id());
+                waiters.push(sleeper(claim));
+            }
+            (load @ Load::Free, 0) if refused == 0 => {
+                let module = Module::add(NAMES[name], COMING);
+                *load = Load::Pending(claim, module, Vec::new());
+            }
+            (Load::Free, ret) if ret == refused => assert_eq!(claim.end(ret), ret),
+            (Load::Live(_), EEXIST) | (Load::Going(_), EBUSY) => assert_eq!(claim.end(ret), ret),
+            _ => panic!("{name}: {ret}"),
         }
+    }
+
+    fn request_without_memory(&mut self, name: usize) {
+        memory::limit(0);
+        if let Load::Free = self.0[name].load {
+            let mut claim = Claim::default();
+            assert_eq!(claim.name(NAMES[name], 0), ENOMEM);
+            assert_eq!(claim.end(ENOMEM), ENOMEM);
+        } else {
+            self.request(name, Claim::default(), 0);
+        }
+        memory::limit(usize::MAX);
+    }
+
+    /// Whether a look at an image has an answer already.
+    fn is_known(&self, name: usize) -> bool {
+        matches!(self.0[name].load, Load::Pending(..) | Load::Live(_))
+    }
+
+    /// A request has looked at its image. It is not the first copy.
+    fn looked(&mut self, name: usize, (ret, mut claim): (i32, Claim)) {
+        match (&mut self.0[name].load, ret) {
+            (Load::Pending(owner, _, waiters), EINPROGRESS) => {
+                assert_eq!(claim.id(), owner.id());
+                waiters.push(sleeper(claim));
+            }
+            (Load::Live(_), EEXIST) => assert_eq!(claim.end(ret), ret),
+            (Load::Free | Load::Going(_), 0) => assert_eq!(claim.end(ENOEXEC), ENOEXEC),
+            _ => panic!("{name}: {ret}"),
+        }
+    }
+
+    fn look(&mut self, name: usize) {
+        if self.is_known(name) {
+            self.looked(name, look(name));
+        } else if self.0[name].copy.is_some() {
+            let task = task::spawn(move || look(name));
+            task.wait_until_asleep();
+            self.0[name].put_off.push(task);
+        } else {
+            let (ret, claim) = look(name);
+            assert_eq!(ret, 0);
+            self.0[name].copy = Some(claim);
+        }
+    }
+
+    fn look_without_memory(&mut self, name: usize) {
+        memory::limit(0);
+        self.looked(name, look(name));
+        memory::limit(usize::MAX);
+    }
+
+    /// The first copy has ended, as far as the others know it.
+    fn release(&mut self, name: usize) {
+        for task in mem::take(&mut self.0[name].put_off) {
+            self.looked(name, task.join());
+        }
+    }
+
+    fn check(&mut self, name: usize, is: usize) {
+        let Some(claim) = self.0[name].copy.take() else { return };
+        self.request(is, claim, 0);
+        self.release(name);
+    }
+
+    fn bad(&mut self, name: usize) {
+        let Some(claim) = self.0[name].copy.take() else { return };
+        claim.fail(ENOEXEC);
+        self.release(name);
+    }
+
+    fn live(&mut self, name: usize) {
+        match mem::take(&mut self.0[name].load) {
+            Load::Pending(owner, module, waiters) => {
+                module.set_state(LIVE);
+                owner.succeed();
+                waiters.into_iter().for_each(|waiter| assert_eq!(waiter.join(), EEXIST));
+                self.0[name].load = Load::Live(module);
+            }
+            other => self.0[name].load = other,
+        }
+    }
+
+    fn fail(&mut self, name: usize, ret: i32) {
+        match mem::take(&mut self.0[name].load) {
+            Load::Pending(owner, module, waiters) => {
+                module.free();
+                owner.fail(ret);
+                let expected = if ret == ERESTARTSYS { AGAIN } else { EBUSY };
+                waiters.into_iter().for_each(|waiter| assert_eq!(waiter.join(), expected));
+            }
+            other => self.0[name].load = other,
+        }
+    }
+
+    fn kill(&mut self, name: usize, which: usize) {
+        let Load::Pending(_, _, waiters) = &mut self.0[name].load else { return };
+        if which < waiters.len() {
+            let killed = waiters.remove(which);
+            killed.signal();
+            assert_eq!(killed.join(), ERESTARTSYS);
+        }
+    }
+
+    fn kill_put_off(&mut self, name: usize, which: usize) {
+        let put_off = &mut self.0[name].put_off;
+        if which < put_off.len() {
+            let killed = put_off.remove(which);
+            killed.kill();
+            let (ret, mut claim) = killed.join();
+            assert_eq!((ret, claim.end(ret)), (ERESTARTSYS, ERESTARTSYS));
+        }
+    }
+
+    fn expire(&mut self, name: usize, which: usize) {
+        if which < self.0[name].put_off.len() {
+            let late = self.0[name].put_off.remove(which);
+            late.expire();
+            self.looked(name, late.join());
+        }
+    }
+
+    fn start_removal(&mut self, name: usize) {
+        if let Load::Live(module) = self.0[name].load {
+            module.set_state(GOING);
+            self.0[name].load = Load::Going(module);
+        }
+    }
+
+    fn end_removal(&mut self, name: usize) {
+        if let Load::Going(module) = self.0[name].load {
+            module.free();
+            self.0[name].load = Load::Free;
+        }
+    }
+
+    fn apply(&mut self, step: &Step) {
+        match *step {
+            Step::Request(name) => self.request(name, Claim::default(), 0),
+            Step::Refused(name) => self.request(name, Claim::default(), EFAULT),
+            Step::RequestWithoutMemory(name) => self.request_without_memory(name),
+            Step::Look(name) => self.look(name),
+            Step::LookWithoutMemory(name) => self.look_without_memory(name),
+            Step::Check(name, is) => self.check(name, is),
+            Step::Bad(name) => self.bad(name),
+            Step::Live(name) => self.live(name),
+            Step::Fail(name, ret) => self.fail(name, ret),
+            Step::Kill(name, which) => self.kill(name, which),
+            Step::KillPutOff(name, which) => self.kill_put_off(name, which),
+            Step::Expire(name, which) => self.expire(name, which),
+            Step::StartRemoval(name) => self.start_removal(name),
+            Step::EndRemoval(name) => self.end_removal(name),
+        }
+    }
+
+    fn uses_memory(&self) -> bool {
+        let pending = |name: &Name| matches!(name.load, Load::Pending(..)) || name.copy.is_some();
+        self.0.iter().any(pending)
     }
 }
 
 fn run(steps: &[Step]) {
-    let mut names = NAMES.map(|_| Name::Free);
+    let mut names = Names::default();
     for step in steps {
-        let name = &mut names[step.name()];
-        *name = std::mem::replace(name, Name::Free).apply(step);
-
-        let pending = |name: &Name| matches!(name, Name::Unchecked(..) | Name::Pending(..));
-        assert_eq!(memory::in_use() > 0, names.iter().any(pending), "after {step:?}");
+        names.apply(step);
+        assert_eq!(memory::in_use() > 0, names.uses_memory(), "after {step:?}");
     }
-    for (name, text) in names.into_iter().zip(NAMES) {
-        name.check(text).finish(text, ENODEV);
+    for name in 0..NAMES.len() {
+        names.bad(name);
+        names.fail(name, ENODEV);
     }
 }
 
