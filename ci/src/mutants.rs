@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `mutants`: bugs put into pending.rs and image.rs on purpose, those of `rust/mutants/`
-//! and those that cargo-mutants makes. The tests must notice each of them.
+//! `mutants`: bugs put into pending.rs, copying.rs and image.rs on purpose, those of
+//! `rust/mutants/` and those that cargo-mutants makes. The tests must notice each of them.
 //!
-//! Only a copy of `rust/` is ever broken, `build/mutants/tree/rust`.
+//! Only copies of `rust/` are ever broken, below `build/mutants/`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,9 +66,7 @@ pub fn run(project: &Project) -> Result<()> {
     let cargo_mutants = deps::cargo_mutants(project)?;
     let workshop = Workshop { project, config: config() };
     let patches = patches(&project.root)?;
-    for patch in &patches {
-        check(&project.root, patch)?;
-    }
+    project.ui.step("all bugs compile", |_| check_all(&project.root, &patches))?;
     let limits = workshop.sound()?;
     let rows = patches.iter().map(|patch| workshop.broken(patch, &limits)).collect::<Result<Vec<_>>>()?;
     println!("{}", table(&workshop.config.backend, &rows));
@@ -204,6 +202,73 @@ fn patches(root: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Where the crate is that is broken, below `rust/`.
+const CRATE: &str = "pending";
+
+/// The files that a patch can break, and that import nothing but each other and `elf`.
+const BREAKABLE: [&str; 4] = ["pending.rs", "copying.rs", "image.rs", "loader.rs"];
+
+/// Fails unless each patch applies and leaves code that compiles. All of them are compiled at once,
+/// as modules of one crate: a folder with the broken files for each.
+fn check_all(root: &Path, patches: &[PathBuf]) -> Result<()> {
+    let dir = root.join("build/mutants");
+    fs::create_dir_all(&dir).context("cannot make build/mutants")?;
+    let tree = tempfile::Builder::new().prefix("check-").tempdir_in(&dir)?;
+    copy_workspace(root, tree.path())?;
+    let sources = tree.path().join("rust").join(CRATE).join("src");
+    let mut lib = "#![allow(warnings)]\npub mod elf;\n".to_owned();
+    for patch in patches {
+        check(root, patch)?;
+        let module = module_name(patch);
+        child::capture(&mut apply(tree.path(), patch, &[]))?;
+        fs::create_dir(sources.join(&module))?;
+        for file in BREAKABLE {
+            fs::copy(sources.join(file), sources.join(&module).join(file))?;
+        }
+        child::capture(&mut apply(tree.path(), patch, &["--reverse"]))?;
+        lib += &format!(
+            "mod {module} {{ use crate::elf; #[path = \"pending.rs\"] pub mod pending; pub mod loader; }}\n"
+        );
+    }
+    fs::write(sources.join("lib.rs"), lib)?;
+
+    let mut cargo = child::command("cargo");
+    cargo.args(["check", "--locked", "--lib", "--message-format=short", "--package", CRATE]);
+    cargo.arg("--manifest-path").arg(tree.path().join("rust/Cargo.toml"));
+    cargo.env("CARGO_TARGET_DIR", dir.join("target"));
+    let output = cargo.output().context("cannot run cargo")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let output = String::from_utf8_lossy(&output.stderr);
+    let error = output.lines().find(|line| line.contains("error")).unwrap_or("cargo says nothing");
+    let broken = |patch: &&PathBuf| error.contains(&format!("/{}/", module_name(patch)));
+    match patches.iter().find(broken) {
+        Some(patch) => {
+            let name = patch.strip_prefix(root).unwrap_or(patch).display();
+            bail!("{name} does not compile any more: {error}")
+        }
+        None => bail!("{error}"),
+    }
+}
+
+fn module_name(patch: &Path) -> String {
+    patch.file_stem().unwrap_or_default().to_string_lossy().replace('-', "_")
+}
+
+/// Copies `rust/` without what was built there.
+fn copy_workspace(root: &Path, to: &Path) -> Result<()> {
+    let to = to.join("rust");
+    fs::create_dir(&to)?;
+    for entry in fs::read_dir(root.join("rust"))? {
+        let entry = entry?;
+        if entry.file_name() != "target" {
+            child::capture(child::command("cp").arg("--recursive").arg(entry.path()).arg(&to))?;
+        }
+    }
+    Ok(())
+}
+
 /// Fails if a patch does not fit the file that it is to break.
 fn check(root: &Path, patch: &Path) -> Result<()> {
     if !child::succeeds(&mut apply(root, patch, &["--check"]))? {
@@ -265,10 +330,30 @@ mod tests {
     }
 
     #[test]
-    fn every_patch_applies_and_says_what_it_breaks() {
+    fn every_patch_applies_and_compiles() {
+        let root = root();
+        check_all(&root, &patches(&root).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_patch_that_does_not_compile_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let bad = dir.path().join("a-bug.patch");
+        let line = "this is no Rust";
+        let loader = fs::read_to_string(root().join("rust/pending/src/loader.rs")).unwrap();
+        let first = loader.lines().next().unwrap();
+        let diff = format!(
+            "--- a/rust/pending/src/loader.rs\n+++ b/rust/pending/src/loader.rs\n@@ -1 +1 @@\n-{first}\n+{line}\n"
+        );
+        fs::write(&bad, diff).unwrap();
+        let error = check_all(&root(), &[bad]).unwrap_err().to_string();
+        assert!(error.contains("a-bug.patch does not compile any more: "), "{error}");
+    }
+
+    #[test]
+    fn every_patch_says_what_it_breaks() {
         let root = root();
         for patch in patches(&root).unwrap() {
-            check(&root, &patch).unwrap();
             let text = fs::read_to_string(&patch).unwrap();
             let mut lines = text.lines();
             assert_eq!(lines.next(), Some("# SPDX-License-Identifier: GPL-2.0"), "{patch:?}");

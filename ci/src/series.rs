@@ -26,6 +26,8 @@ struct Copies {
     extension: String,
     to: String,
     ours: Vec<String>,
+    /// File of the tree to file of the repository.
+    changed: BTreeMap<String, String>,
     set: Vec<Set>,
 }
 
@@ -238,10 +240,19 @@ pub fn export(git: &Git) -> Result<Files> {
     let added = git.capture(["diff", "--name-only", "--diff-filter=A", BASE, &branch, "--", &pattern])?;
     for path in added.lines() {
         let name = Path::new(path).file_name().unwrap_or_default();
-        let content = child::capture_bytes(&mut git.cmd(["cat-file", "blob", &format!("{branch}:{path}")]))?;
-        files.insert(Path::new(&copies.to).join(name), content);
+        files.insert(Path::new(&copies.to).join(name), content(git, &branch, path)?);
+    }
+    for (path, to) in &copies.changed {
+        if !git.capture(["diff", "--name-only", BASE, &branch, "--", path])?.is_empty() {
+            files.insert(to.into(), content(git, &branch, path)?);
+        }
     }
     Ok(files)
+}
+
+/// A file of a branch.
+fn content(git: &Git, branch: &str, path: &str) -> Result<Vec<u8>> {
+    child::capture_bytes(&mut git.cmd(["cat-file", "blob", &format!("{branch}:{path}")]))
 }
 
 /// The same mails, whatever the version of git and its user's settings.

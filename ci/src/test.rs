@@ -181,7 +181,7 @@ fn under_sanitizer(project: &Project) -> Result<Tally> {
     let test = CargoTest {
         name: UNDER_SANITIZER,
         workspace: "rust",
-        arguments: &["-p", "pending", "--tests", "--target", target.trim()],
+        arguments: &["-p", "pending", "--tests", "--features", "free-at-once", "--target", target.trim()],
         environment: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")],
     };
     cargo_test(project, &test)
