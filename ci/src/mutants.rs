@@ -235,7 +235,7 @@ fn check_all(root: &Path, patches: &[PathBuf]) -> Result<()> {
     let mut cargo = child::command("cargo");
     cargo.args(["check", "--locked", "--lib", "--message-format=short", "--package", CRATE]);
     cargo.arg("--manifest-path").arg(tree.path().join("rust/Cargo.toml"));
-    cargo.env("CARGO_TARGET_DIR", dir.join("target"));
+    cargo.env("CARGO_TARGET_DIR", dir.join("target")).env("CARGO_INCREMENTAL", "0");
     let output = cargo.output().context("cannot run cargo")?;
     if output.status.success() {
         return Ok(());

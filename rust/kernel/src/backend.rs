@@ -76,12 +76,12 @@ mod imp {
         Arc,
     };
 
-    /// A bug that needs more ill-timed preemptions than four is rare, and the next step costs
-    /// six times the time.
-    const PREEMPTIONS: usize = 4;
+    /// A bug that needs more ill-timed preemptions than three is rare, and the next step costs
+    /// several times the time.
+    const PREEMPTIONS: usize = 3;
 
     /// Runs `test` under every interleaving with a bounded number of preemptions:
-    /// `LOOM_MAX_PREEMPTIONS`, or 4.
+    /// `LOOM_MAX_PREEMPTIONS`, or 3.
     pub fn explore(test: impl Fn() + Send + Sync + 'static) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound.get_or_insert(PREEMPTIONS);

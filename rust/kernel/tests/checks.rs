@@ -5,13 +5,16 @@
 use kernel::{
     bindings::find_module_all,
     global_lock,
+    list::{impl_list_arc_safe, impl_list_item, List, ListArc, ListLinks},
     machine::explore,
     memory,
     modules::{Module, LIVE},
     prelude::*,
     str::CString,
-    list::{impl_list_arc_safe, impl_list_item, List, ListArc, ListLinks},
-    sync::{atomic::{atomic_load, Relaxed}, rcu, Arc, Completion},
+    sync::{
+        atomic::{atomic_load, Relaxed},
+        rcu, Arc, Completion,
+    },
     task,
 };
 

@@ -36,11 +36,7 @@ pub const MODULE: Section = Section { named: true, sized: true, place: 0 };
 
 /// Writes an image, with the section headers at `table`. Each place holds a `struct module` with the
 /// name that `names` has for it.
-pub fn image<'a>(
-    sections: &[Section],
-    table: usize,
-    names: impl Fn(usize) -> &'a [u8],
-) -> Vec<u8> {
+pub fn image<'a>(sections: &[Section], table: usize, names: impl Fn(usize) -> &'a [u8]) -> Vec<u8> {
     let mut image = vec![0; HEADER];
     image[..4].copy_from_slice(b"\x7fELF");
     image[40..48].copy_from_slice(&(table as u64).to_le_bytes());

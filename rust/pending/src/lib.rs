@@ -44,7 +44,7 @@
 //! | `contract` | `cargo test -p pending` | the contract, row by row | one order of steps each |
 //! | `images` | the same | random images, good and damaged, against a reader that has all of it at hand | `PROPTEST_CASES` (256) of up to 80 sections, 3 bytes damaged; 64 bits |
 //! | `sequences` | the same | random sequences over several names, against a model | `PROPTEST_CASES` (256) of up to 59 steps, 3 names |
-//! | `interleavings` | `cargo test -p pending --features loom` | small casts, all interleavings | up to 3 tasks, `LOOM_MAX_PREEMPTIONS` (PREEMPTIONS) |
+//! | `interleavings` | `cargo test -p pending --features loom` | small casts, all interleavings | up to 3 tasks, `LOOM_MAX_PREEMPTIONS` (3) |
 //! | `crowd` | `cargo test --release -p pending --features shuttle` | a large cast, random schedules | 12 tasks, 3 names, 3 steps each, `SHUTTLE_SCHEDULES` (1000) |
 //!
 //! All interleavings means: all orders in which the tasks can take locks and access the atomics of

@@ -329,7 +329,11 @@ mod signals {
     }
 
     /// A load as main.c ends it: with a signal for its task, or without.
-    fn interrupted(signal: impl Fn(&Spawned<()>) + Send + Sync + 'static, error: i32, of_duplicate: i32) {
+    fn interrupted(
+        signal: impl Fn(&Spawned<()>) + Send + Sync + 'static,
+        error: i32,
+        of_duplicate: i32,
+    ) {
         explore(move || {
             let owner = own(NAME);
             let duplicates = [sleeper(NAME), sleeper(NAME)];
@@ -693,7 +697,9 @@ mod loads {
                 let (calls, runs) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
                 let (asked, counted) = (calls.clone(), runs.clone());
                 let request = Request::small(NAME)
-                    .if_permitted(move || if asked.fetch_add(1, Relaxed) == 0 { 0 } else { permitted })
+                    .if_permitted(
+                        move || if asked.fetch_add(1, Relaxed) == 0 { 0 } else { permitted },
+                    )
                     .with_init(move || {
                         counted.fetch_add(1, Relaxed);
                         ENODEV
@@ -753,7 +759,11 @@ mod shows {
             let duplicates = [join(NAME), join(NAME)];
             assert_eq!(
                 events(),
-                ["module_claim module [0]", "module_claim module [-115]", "module_claim module [-115]"]
+                [
+                    "module_claim module [0]",
+                    "module_claim module [-115]",
+                    "module_claim module [-115]"
+                ]
             );
             owner.fail(ENODEV);
             assert_eq!(events(), ["module_finish module [-19, 2, 0]"]);
@@ -779,7 +789,10 @@ mod shows {
         explore(|| {
             let counted = |expected: &[&CStr]| {
                 let names = machine::take_duplicates();
-                assert!(names.iter().map(|name| name.as_c_str()).eq(expected.iter().copied()), "{names:?}");
+                assert!(
+                    names.iter().map(|name| name.as_c_str()).eq(expected.iter().copied()),
+                    "{names:?}"
+                );
             };
             for (end, names) in [
                 (Claim::succeed as fn(Claim), &[NAME][..]),

@@ -98,7 +98,10 @@ impl Log {
                 let request = Request::large(other).which_is(Ok(name));
                 match self.of(request, name, 0).call() {
                     0 => self.write(name, |entry| entry.reported += 1),
-                    ret => assert!([name, other].iter().any(|name| self.may_return(name, ret)), "{ret}"),
+                    ret => assert!(
+                        [name, other].iter().any(|name| self.may_return(name, ret)),
+                        "{ret}"
+                    ),
                 }
             }
             8 => {

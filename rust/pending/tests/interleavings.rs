@@ -2,10 +2,10 @@
 
 //! Small casts under every interleaving: run with `--features loom`.
 //!
-//! Above each model is how many interleavings with up to 3 preemptions there are, and how long they
-//! keep one core busy. With another backend, a model is a test of some interleavings. The
-//! machine checks what is to hold in all of them: nothing is left in use, every claim was ended, no
-//! task sleeps for ever or with a lock held.
+//! Above each model is how many interleavings with up to 2 preemptions there are
+//! (`LOOM_MAX_PREEMPTIONS=2`, and `--nocapture`). With another backend, a model is a test of some
+//! interleavings. The machine checks what is to hold in all of them: nothing is left in use, every
+//! claim was ended, no task sleeps for ever or with a lock held.
 
 use std::{
     ffi::CStr,
@@ -86,6 +86,7 @@ fn sorted<const N: usize>(mut results: [i32; N]) -> [i32; N] {
 mod owners {
     use super::*;
 
+    // 4815
     #[test]
     fn one_of_three_loads_succeeds() {
         explore(|| {
@@ -107,17 +108,22 @@ mod owners {
             let own = runs.of(Request::small(NAME), ret).call();
             let [a, b] = others.map(Spawned::join);
             let results = [own, a, b];
-            assert!(results.iter().all(|result| [of_duplicate, ret].contains(result)), "{results:?}");
+            assert!(
+                results.iter().all(|result| [of_duplicate, ret].contains(result)),
+                "{results:?}"
+            );
             assert_eq!(runs.get(), results.iter().filter(|result| **result == ret).count());
             assert!((1..=most_runs).contains(&runs.get()));
         });
     }
 
+    // 8400
     #[test]
     fn three_loads_fail_or_are_duplicates() {
         two_requests_beside_an_owner(ENODEV, EBUSY, 3);
     }
 
+    // 1329
     #[test]
     fn claims_while_the_owner_ends() {
         explore(|| {
@@ -134,6 +140,7 @@ mod owners {
         });
     }
 
+    // 460
     #[test]
     fn waiters_of_a_failure_leave_while_the_next_load_succeeds() {
         explore(|| {
@@ -145,6 +152,7 @@ mod owners {
         });
     }
 
+    // 137
     #[test]
     fn a_late_request_gets_the_outcome_of_the_load_that_it_joins() {
         explore(|| {
@@ -176,6 +184,7 @@ mod owners {
         });
     }
 
+    // 74
     #[test]
     fn a_request_after_an_answer_joins_no_load_that_has_ended() {
         explore(|| {
@@ -198,6 +207,7 @@ mod owners {
         });
     }
 
+    // 301
     #[test]
     fn two_names_side_by_side() {
         explore(|| {
@@ -212,6 +222,7 @@ mod owners {
         });
     }
 
+    // 420
     #[test]
     fn a_removal_beside_two_requests() {
         explore(|| {
@@ -227,6 +238,7 @@ mod owners {
         });
     }
 
+    // 749
     #[test]
     fn a_request_with_bad_arguments_makes_no_other_fail() {
         explore(|| {
@@ -239,6 +251,7 @@ mod owners {
         });
     }
 
+    // 319
     #[test]
     fn memory_runs_out_for_one_of_two() {
         explore(|| {
@@ -257,6 +270,7 @@ mod owners {
 mod live {
     use super::*;
 
+    // 632
     #[test]
     fn duplicates_and_dependents_go_on_while_the_load_finishes() {
         explore(|| {
@@ -280,6 +294,7 @@ mod live {
         });
     }
 
+    // 177
     #[test]
     fn a_load_finds_the_module_that_it_needs() {
         explore(|| {
@@ -291,6 +306,7 @@ mod live {
         });
     }
 
+    // 193
     #[test]
     fn a_dependent_load_is_woken_or_leaves() {
         explore(|| {
@@ -303,6 +319,7 @@ mod live {
         });
     }
 
+    // 152
     #[test]
     fn a_dependent_load_that_is_killed_or_late_waits_for_nobody() {
         explore(|| {
@@ -316,6 +333,7 @@ mod live {
         });
     }
 
+    // 30
     #[test]
     fn the_time_is_up_while_the_owner_ends() {
         explore(|| {
@@ -332,6 +350,7 @@ mod live {
 mod signals {
     use super::*;
 
+    // 177
     #[test]
     fn a_waiter_is_killed_at_any_point() {
         explore(|| {
@@ -345,6 +364,7 @@ mod signals {
         });
     }
 
+    // 268
     #[test]
     fn a_killed_waiter_waits_for_nobody_and_leaves_the_other_asleep() {
         explore(|| {
@@ -358,6 +378,7 @@ mod signals {
         });
     }
 
+    // 604
     #[test]
     fn one_of_two_waiters_is_killed_while_the_owner_ends() {
         explore(|| {
@@ -371,6 +392,7 @@ mod signals {
         });
     }
 
+    // 4693
     #[test]
     fn an_owner_is_killed_at_any_point_and_another_request_loads() {
         explore(|| {
@@ -388,6 +410,7 @@ mod signals {
         });
     }
 
+    // 469
     #[test]
     fn an_owner_is_killed_while_it_copies() {
         explore(|| {
@@ -404,6 +427,7 @@ mod signals {
         });
     }
 
+    // 927
     #[test]
     fn an_owner_is_killed_while_it_waits_for_another_load() {
         explore(|| {
@@ -421,6 +445,7 @@ mod signals {
         });
     }
 
+    // 604
     #[test]
     fn a_killed_duplicate_never_starts_over() {
         explore(|| {
@@ -433,6 +458,7 @@ mod signals {
         });
     }
 
+    // 2680
     #[test]
     fn one_of_those_that_start_over_loads() {
         explore(|| {
@@ -445,6 +471,7 @@ mod signals {
         });
     }
 
+    // 1619
     #[test]
     fn one_that_starts_over_is_not_permitted_any_more() {
         explore(|| {
@@ -467,6 +494,7 @@ mod signals {
 mod copies {
     use super::*;
 
+    // 496
     #[test]
     fn one_of_two_large_images_is_loaded() {
         explore(|| {
@@ -495,6 +523,7 @@ mod copies {
         });
     }
 
+    // 639
     #[test]
     fn a_large_image_beside_a_small_one() {
         explore(|| {
@@ -507,6 +536,7 @@ mod copies {
         });
     }
 
+    // 453
     #[test]
     fn a_small_image_does_not_wait_for_a_copy() {
         explore(|| {
@@ -522,6 +552,7 @@ mod copies {
         });
     }
 
+    // 93
     #[test]
     fn a_bad_image_makes_no_good_one_fail() {
         explore(|| {
@@ -534,6 +565,7 @@ mod copies {
         });
     }
 
+    // 445
     #[test]
     fn bad_images_get_their_own_errors() {
         explore(|| {
@@ -545,6 +577,7 @@ mod copies {
         });
     }
 
+    // 405
     #[test]
     fn two_images_have_each_others_names() {
         explore(|| {
@@ -559,6 +592,7 @@ mod copies {
         });
     }
 
+    // 2171
     #[test]
     fn duplicates_wait_on_both_of_two_names_that_are_crossed() {
         explore(|| {
@@ -581,6 +615,7 @@ mod copies {
         });
     }
 
+    // 19
     #[test]
     fn the_moment_is_up_while_the_first_copy_ends() {
         explore(|| {
@@ -592,6 +627,7 @@ mod copies {
         });
     }
 
+    // 4
     #[test]
     fn the_moment_is_up_while_the_first_copy_lasts() {
         explore(|| {
@@ -603,6 +639,7 @@ mod copies {
         });
     }
 
+    // 1558
     #[test]
     fn one_that_is_put_off_is_killed() {
         explore(|| {
@@ -616,6 +653,7 @@ mod copies {
         });
     }
 
+    // 15
     #[test]
     fn a_removal_beside_a_first_copy() {
         explore(|| {
@@ -632,6 +670,7 @@ mod copies {
         });
     }
 
+    // 6
     #[test]
     fn memory_runs_out_for_one_of_two_copies() {
         explore(|| {
@@ -644,6 +683,7 @@ mod copies {
         });
     }
 
+    // 47
     #[test]
     fn an_early_duplicate_beside_the_owner() {
         explore(|| {

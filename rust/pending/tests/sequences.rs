@@ -13,9 +13,7 @@ use kernel::{
     task::{self, Spawned},
 };
 use pending::loader::{
-    errno::{
-        EBUSY, EEXIST, EFAULT, EINPROGRESS, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS,
-    },
+    errno::{EBUSY, EEXIST, EFAULT, EINPROGRESS, ENODEV, ENOEXEC, ENOMEM, ERESTARTSYS},
     explore, Claim, Image, AGAIN,
 };
 use proptest::prelude::*;
