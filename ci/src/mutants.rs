@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -208,52 +209,103 @@ const CRATE: &str = "pending";
 /// The files that a patch can break, and that import nothing but each other and `elf`.
 const BREAKABLE: [&str; 4] = ["pending.rs", "copying.rs", "image.rs", "loader.rs"];
 
+/// Lines between two bugs that are put into one copy of a file.
+const DISTANCE: usize = 10;
+
 /// Fails unless each patch applies and leaves code that compiles. All of them are compiled at once,
-/// as modules of one crate: a folder with the broken files for each.
+/// as modules of one crate: a folder with broken files for as many patches as fit side by side.
 fn check_all(root: &Path, patches: &[PathBuf]) -> Result<()> {
     let dir = root.join("build/mutants");
     fs::create_dir_all(&dir).context("cannot make build/mutants")?;
     let tree = tempfile::Builder::new().prefix("check-").tempdir_in(&dir)?;
     copy_workspace(root, tree.path())?;
-    let sources = tree.path().join("rust").join(CRATE).join("src");
-    let mut lib = "#![allow(warnings)]\npub mod elf;\n".to_owned();
     for patch in patches {
         check(root, patch)?;
-        let module = module_name(patch);
-        child::capture(&mut apply(tree.path(), patch, &[]))?;
-        fs::create_dir(sources.join(&module))?;
-        for file in BREAKABLE {
-            fs::copy(sources.join(file), sources.join(&module).join(file))?;
+    }
+    let groups = groups(patches)?;
+    let sources = tree.path().join("rust").join(CRATE).join("src");
+    let mut lib = "#![allow(warnings)]\npub mod elf;\n".to_owned();
+    for (number, group) in groups.iter().enumerate() {
+        for patch in group {
+            child::capture(&mut apply(tree.path(), patch, &[]))?;
         }
-        child::capture(&mut apply(tree.path(), patch, &["--reverse"]))?;
+        let folder = sources.join(format!("bugs{number}"));
+        fs::create_dir(&folder)?;
+        for file in BREAKABLE {
+            fs::copy(sources.join(file), folder.join(file))?;
+        }
+        for patch in group.iter().rev() {
+            child::capture(&mut apply(tree.path(), patch, &["--reverse"]))?;
+        }
         lib += &format!(
-            "mod {module} {{ use crate::elf; #[path = \"pending.rs\"] pub mod pending; pub mod loader; }}\n"
+            "mod bugs{number} {{ use crate::elf; #[path = \"pending.rs\"] pub mod pending; pub mod loader; }}\n"
         );
     }
     fs::write(sources.join("lib.rs"), lib)?;
+    compile(&tree.path().join("rust/Cargo.toml"), &dir.join("target"), &groups)
+}
 
+/// Compiles the modules, far enough to see their errors.
+fn compile(manifest: &Path, target: &Path, groups: &[Vec<&PathBuf>]) -> Result<()> {
     let mut cargo = child::command("cargo");
     cargo.args(["check", "--locked", "--lib", "--message-format=short", "--package", CRATE]);
-    cargo.arg("--manifest-path").arg(tree.path().join("rust/Cargo.toml"));
-    cargo.env("CARGO_TARGET_DIR", dir.join("target")).env("CARGO_INCREMENTAL", "0");
+    cargo.arg("--manifest-path").arg(manifest);
+    cargo.env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0");
     let output = cargo.output().context("cannot run cargo")?;
     if output.status.success() {
         return Ok(());
     }
     let output = String::from_utf8_lossy(&output.stderr);
     let error = output.lines().find(|line| line.contains("error")).unwrap_or("cargo says nothing");
-    let broken = |patch: &&PathBuf| error.contains(&format!("/{}/", module_name(patch)));
-    match patches.iter().find(broken) {
-        Some(patch) => {
-            let name = patch.strip_prefix(root).unwrap_or(patch).display();
-            bail!("{name} does not compile any more: {error}")
-        }
+    let number = (0..groups.len()).find(|number| error.contains(&format!("/bugs{number}/")));
+    let names = number.map(|number| {
+        let names = groups[number].iter().map(|patch| patch.file_stem().unwrap_or_default());
+        names.map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", ")
+    });
+    match names {
+        Some(names) => bail!("a bug does not compile any more, one of {names}: {error}"),
         None => bail!("{error}"),
     }
 }
 
-fn module_name(patch: &Path) -> String {
-    patch.file_stem().unwrap_or_default().to_string_lossy().replace('-', "_")
+/// Puts patches together that change places which are apart.
+fn groups(patches: &[PathBuf]) -> Result<Vec<Vec<&PathBuf>>> {
+    let mut groups: Vec<(Vec<&PathBuf>, Vec<Place>)> = vec![];
+    for patch in patches {
+        let text = fs::read_to_string(patch)?;
+        let own = places(&text);
+        let fits = |taken: &[Place]| own.iter().all(|a| taken.iter().all(|b| are_apart(a, b)));
+        match groups.iter_mut().find(|group| fits(&group.1)) {
+            Some(group) => {
+                group.0.push(patch);
+                group.1.extend(own);
+            }
+            None => groups.push((vec![patch], own)),
+        }
+    }
+    Ok(groups.into_iter().map(|group| group.0).collect())
+}
+
+/// A file, and the lines of it that a patch changes.
+type Place = (String, Range<usize>);
+
+fn places(patch: &str) -> Vec<Place> {
+    let mut file = "";
+    let mut places = vec![];
+    for line in patch.lines() {
+        if let Some(name) = line.strip_prefix("--- a/") {
+            file = name;
+        } else if let Some(hunk) = line.strip_prefix("@@ -") {
+            let mut numbers = hunk.split([',', ' ']).map_while(|number| number.parse::<usize>().ok());
+            let start = numbers.next().unwrap_or(0);
+            places.push((file.to_owned(), start..start + numbers.next().unwrap_or(1)));
+        }
+    }
+    places
+}
+
+fn are_apart((file, a): &Place, (other, b): &Place) -> bool {
+    file != other || a.end + DISTANCE <= b.start || b.end + DISTANCE <= a.start
 }
 
 /// Copies `rust/` without what was built there.
@@ -347,7 +399,21 @@ mod tests {
         );
         fs::write(&bad, diff).unwrap();
         let error = check_all(&root(), &[bad]).unwrap_err().to_string();
-        assert!(error.contains("a-bug.patch does not compile any more: "), "{error}");
+        assert!(error.contains("does not compile any more, one of a-bug: "), "{error}");
+    }
+
+    #[test]
+    fn patches_of_one_place_are_not_compiled_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let patch = |name: &str, file: &str, line: usize| {
+            let path = dir.path().join(name);
+            let text = format!("about\n--- a/{file}\n+++ b/{file}\n@@ -{line},7 +{line},8 @@ fn f()\n");
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let patches = [patch("1", "a", 1), patch("2", "a", 17), patch("3", "b", 1), patch("4", "a", 18)];
+        let groups = groups(&patches).unwrap();
+        assert_eq!(groups, [vec![&patches[0], &patches[2], &patches[3]], vec![&patches[1]]]);
     }
 
     #[test]
