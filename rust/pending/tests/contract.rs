@@ -337,32 +337,27 @@ mod signals {
         explore(move || {
             let owner = own(NAME);
             let duplicates = [sleeper(NAME), sleeper(NAME)];
-            let gate = Arc::new(Mutex::new(()));
-            let closed = gate.lock().unwrap();
-            let own_gate = gate.clone();
-            let load = task::spawn(move || {
-                while own_gate.try_lock().is_err() {
-                    std::hint::spin_loop();
-                }
+            let other = own(OTHER);
+            let load = sleeping(move || {
+                wait_for(OTHER, 9);
                 owner.fail(error);
             });
             signal(&load);
-            drop(closed);
             load.join();
             assert_eq!(duplicates.map(Spawned::join), [of_duplicate; 2], "{error}");
             own(NAME).succeed();
+            other.succeed();
         });
     }
 
     #[test]
-    #[cfg(not(any(feature = "loom", feature = "shuttle")))] // It spins.
     fn duplicates_of_an_interrupted_load_start_over() {
         interrupted(Spawned::signal, ERESTARTSYS, AGAIN);
         interrupted(Spawned::signal, EINTR, AGAIN);
         interrupted(Spawned::kill, EINTR, AGAIN);
         interrupted(Spawned::kill, ENOMEM, AGAIN);
-        interrupted(|_| (), ERESTARTSYS, AGAIN);
-        interrupted(|_| (), EINTR, EBUSY);
+        interrupted(Spawned::expire, ERESTARTSYS, AGAIN);
+        interrupted(Spawned::expire, EINTR, EBUSY);
         interrupted(Spawned::signal, ENODEV, EBUSY);
     }
 
