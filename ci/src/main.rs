@@ -24,6 +24,7 @@ mod kconfig;
 mod kselftest;
 mod ktap;
 mod kunit;
+mod litmus;
 mod matrix;
 mod mutants;
 mod patches;
@@ -157,6 +158,8 @@ enum Verb {
     Rebase,
     /// break pending.rs and image.rs on purpose, each bug in turn: a test must notice it
     Mutants,
+    /// what no lock alone orders, by the kernel's memory model: litmus tests, and their broken twins
+    Litmus,
     /// each patch alone: checkpatch, linters, documentation, many configurations; a table
     CheckSeries,
     /// the mails of the series, addressed, in build/submit/; sends nothing
@@ -267,6 +270,7 @@ fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Clean => return clean::clean(&project),
         Verb::Distclean => return clean::distclean(&project),
+        Verb::Litmus => return litmus::run(&project),
         Verb::Mutants => return mutants::run(&project),
         Verb::Patches => return patches::write(&project),
         Verb::Rebase => return rebase::run(&project),
