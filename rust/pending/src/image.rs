@@ -237,3 +237,7 @@ pub(super) fn name<'a>(image: &impl Image, room: &'a mut [u8; NAME_LEN]) -> Resu
     }
     Ok(name)
 }
+
+#[cfg(CONFIG_MODULE_MERGE_LOADS_KUNIT_TEST)]
+#[path = "image_kunit.rs"]
+mod image_kunit;
