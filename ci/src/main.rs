@@ -36,6 +36,7 @@ mod report;
 mod rust;
 mod series;
 mod shell;
+mod storm;
 mod submit;
 mod suites;
 mod system;
@@ -120,6 +121,9 @@ pub struct Options {
     /// `submit` writes one part of the series
     #[arg(long, env = "SET", value_name = "name", value_parser = PossibleValuesParser::new(series::sets()), global = true)]
     set: Option<String>,
+    /// the recorded boot that `storm` reads
+    #[arg(long, env = "TRACE", value_name = "file", global = true)]
+    trace: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -162,6 +166,8 @@ enum Verb {
     Litmus,
     /// each patch alone: checkpatch, linters, documentation, many configurations; a table
     CheckSeries,
+    /// which modules a recorded boot asked for, and what the series would save of it: TRACE=<file>
+    Storm,
     /// the mails of the series, addressed, in build/submit/; sends nothing
     Submit,
     /// remove build/ and log/
@@ -231,6 +237,9 @@ fn main() -> ExitCode {
 /// What the user has chosen must not be dropped without a word.
 fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
     match verb {
+        _ if opts.trace.is_some() && !matches!(verb, Verb::Storm) => {
+            bail!("TRACE is for the verb storm: leave it out")
+        }
         Verb::Bench | Verb::Parity | Verb::Suites if opts.debug => {
             bail!("this verb compares the ordinary kernels: leave DEBUG out")
         }
@@ -274,6 +283,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Mutants => return mutants::run(&project),
         Verb::Patches => return patches::write(&project),
         Verb::Rebase => return rebase::run(&project),
+        Verb::Storm => return storm::run(&project),
         Verb::Submit => return submit::submit(&project),
         Verb::Test => return test::run(&project),
         _ => {}
@@ -356,6 +366,8 @@ mod tests {
         assert!(refusal(&["submit", "--kdir", "x"]).is_some_and(|error| error.contains("leave KDIR out")));
         // A test of cargo has none, or the one of who runs it.
         assert_eq!(refusal(&["shell"]).is_some(), !has_terminal());
+        assert!(refusal(&["boot", "--trace", "x"]).is_some_and(|error| error.contains("leave it out")));
+        assert_eq!(refusal(&["storm", "--trace", "x"]), None);
         assert_eq!(refusal(&["soak", "--kernel", "on"]), None);
         assert_eq!(refusal(&["test", "--debug"]), None);
         assert_eq!(refusal(&["boot", "--kdir", "x"]), None);
