@@ -393,9 +393,11 @@ mod tests {
         let bad = dir.path().join("a-bug.patch");
         let line = "this is no Rust";
         let loader = fs::read_to_string(root().join("rust/pending/src/loader.rs")).unwrap();
-        let first = loader.lines().next().unwrap();
+        let lines: Vec<&str> = loader.lines().take(4).collect();
+        let (first, context) = (lines[0], lines[1..].join("\n "));
         let diff = format!(
-            "--- a/rust/pending/src/loader.rs\n+++ b/rust/pending/src/loader.rs\n@@ -1 +1 @@\n-{first}\n+{line}\n"
+            "--- a/rust/pending/src/loader.rs\n+++ b/rust/pending/src/loader.rs\n\
+             @@ -1,4 +1,4 @@\n-{first}\n+{line}\n {context}\n"
         );
         fs::write(&bad, diff).unwrap();
         let error = check_all(&root(), &[bad]).unwrap_err().to_string();
