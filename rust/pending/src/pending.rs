@@ -325,11 +325,10 @@ impl Claim {
             Err(ENOENT) => {}
             known => return known,
         }
-        if let Some(first) = FirstCopy::of(name)? {
-            return Ok(Self::FirstCopy(first));
-        }
+        // An earlier copy, if there was one, may have become a pending load meanwhile.
+        let first = FirstCopy::of(name)?;
         match Self::at_first_sight(name) {
-            Err(ENOENT) => Ok(Self::Nothing),
+            Err(ENOENT) => Ok(first.map_or(Self::Nothing, Self::FirstCopy)),
             known => known,
         }
     }
