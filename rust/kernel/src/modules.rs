@@ -23,7 +23,7 @@ pub use crate::bindings::{
 };
 
 /// What a freed module is filled with.
-const POISON: module_state = 0x6b6b_6b6b;
+pub(crate) const POISON: module_state = 0x6b6b_6b6b;
 
 #[derive(Default)]
 pub(crate) struct Modules(Mutex<Vec<Module>>);

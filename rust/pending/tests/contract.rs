@@ -125,6 +125,7 @@ mod names {
             let [owner, duplicate] = [own(NAME), join(NAME)];
             owner.fail(ENODEV);
             own(NAME).succeed();
+            let _module = Module::add(NAME, LIVE);
             assert_eq!(duplicate.wait(), EBUSY);
         });
     }

@@ -157,6 +157,8 @@ fn an_image_that_ends_in_its_module_has_no_name() {
         bytes.extend([0; MODULE_NAME_LEN]);
         bytes[end..][..6].copy_from_slice(b"module");
         let len = bytes.len();
+        let longer = bytes.clone();
+        explore(move || assert!(look(&longer, len - cut, name) > 0));
         bytes.truncate(len - cut);
         check_that(bytes.clone(), name);
         explore(move || assert!(look(&bytes, len, name) > 0));

@@ -2,7 +2,7 @@
 
 //! Atomics, those of the backend.
 
-use crate::backend::AtomicU32;
+use crate::{backend::AtomicU32, modules::POISON};
 
 /// Orders nothing else.
 pub struct Relaxed;
@@ -66,7 +66,9 @@ impl Shared for AtomicU32 {
     type Value = u32;
 
     fn read_once(&self) -> u32 {
-        self.load(std::sync::atomic::Ordering::Relaxed)
+        let value = self.load(std::sync::atomic::Ordering::Relaxed);
+        assert_ne!(value, POISON, "a module is looked at after it was freed");
+        value
     }
 }
 
