@@ -149,7 +149,7 @@ impl Image for OpenFile {
 }
 
 /// Reads what starts at `pos`. Fails with [`ENOEXEC`] if that is not part of the image.
-fn read<T: FromBytes + IntoBytes>(image: &impl Image, pos: u64, to: &mut [T]) -> Result {
+fn read<T: FromBytes + IntoBytes>(image: &dyn Image, pos: u64, to: &mut [T]) -> Result {
     let bytes = to.as_mut_bytes();
     let end = pos.checked_add(bytes.len() as u64).ok_or(ENOEXEC)?;
     if end > image.len() {
@@ -165,7 +165,7 @@ fn position(header: &Header, index: usize) -> Result<u64> {
 }
 
 /// Reads the header of an image whose section headers can be searched.
-fn header(image: &impl Image) -> Result<Header> {
+fn header(image: &dyn Image) -> Result<Header> {
     let mut room = [Header::default()];
     read(image, 0, &mut room)?;
     let [header] = room;
@@ -181,7 +181,7 @@ fn header(image: &impl Image) -> Result<Header> {
 
 /// Checks whether a section holds `struct module`. Few are of that size: the names of others are
 /// not read.
-fn holds_module(image: &impl Image, section: &Section, names: u64) -> Result<bool> {
+fn holds_module(image: &dyn Image, section: &Section, names: u64) -> Result<bool> {
     if wide(section.size) != size_of::<bindings::module>() as u64 {
         return Ok(false);
     }
@@ -194,7 +194,7 @@ fn holds_module(image: &impl Image, section: &Section, names: u64) -> Result<boo
 
 /// Finds `struct module`, searching from the end, as it is linked late. That it is the only one is
 /// left to the checks of the whole image.
-fn find_module(image: &impl Image) -> Result<u64> {
+fn find_module(image: &dyn Image) -> Result<u64> {
     let header = header(image)?;
     let mut room = [Section::default(); BATCH];
     read(
@@ -226,7 +226,7 @@ fn find_module(image: &impl Image) -> Result<u64> {
 /// # Errors
 ///
 /// [`ENOEXEC`] if the image has no name, and whatever reading it fails with.
-pub(super) fn name<'a>(image: &impl Image, room: &'a mut [u8; NAME_LEN]) -> Result<&'a CStr> {
+pub(super) fn name<'a>(image: &dyn Image, room: &'a mut [u8; NAME_LEN]) -> Result<&'a CStr> {
     let offset = offset_of!(bindings::module, name) as u64;
     let pos = find_module(image)?.checked_add(offset).ok_or(ENOEXEC)?;
     read(image, pos, room)?;

@@ -312,7 +312,7 @@ impl Claim {
     ///
     /// * [`EEXIST`] if the module is live.
     /// * [`ERESTARTSYS`] if a signal arrived.
-    fn of_image(image: &impl Image) -> Result<Self> {
+    fn of_image(image: &dyn Image) -> Result<Self> {
         let mut room = [0; image::NAME_LEN];
         if image.len() <= SMALL {
             return Ok(Self::Nothing);
@@ -452,7 +452,7 @@ pub unsafe extern "C" fn mod_claim_init() -> c_int {
 }
 
 /// Looks at an image before it is copied: what a system call is to go on with.
-fn look_at(claim: &mut Claim, image: &impl Image) -> c_int {
+fn look_at(claim: &mut Claim, image: &dyn Image) -> c_int {
     match Claim::of_image(image) {
         Ok(claimed) => {
             let is_duplicate = matches!(claimed, Claim::Duplicate(_));
