@@ -3,10 +3,10 @@
 //! Images that are being copied and checked: others that seem to have the same name are put off.
 //!
 //! Many requests for one name that come at once would each copy an image, only to learn from it
-//! that they are duplicates. So the first one notes down the name that its image seems to have.
-//! The others give it a moment to claim that name. If it does, they share in its load. If it does
-//! not, because its image is a bad one, has another name or takes long to come, they go on by
-//! themselves.
+//! that they are duplicates. So they are a *burst*: the first one copies its image, and the others
+//! give it a moment to claim the name. If it does, they share in its load. If it does not, because
+//! its image is a bad one, has another name or takes long to come, they go on by themselves, and
+//! so does whoever comes while one of them is at work: nobody is put off a second time.
 
 use super::*;
 
@@ -15,97 +15,107 @@ const MOMENT: Msecs = 1000;
 
 global_lock! {
     // SAFETY: `mod_claim_init()` initializes it, as it does with `PENDING`.
-    unsafe(uninit) static COPIES: Mutex<List<Copy>> = List::new();
+    unsafe(uninit) static BURSTS: Mutex<List<Burst>> = List::new();
 }
 
-/// Initializes the list of copies.
+/// Initializes the list of bursts.
 ///
 /// # Safety
 ///
 /// Must be called once, before any other function of this file.
 pub(super) unsafe fn init() {
     // SAFETY: By the safety requirements, this is the only call, and the first use of the list.
-    unsafe { COPIES.init() };
+    unsafe { BURSTS.init() };
 }
 
-/// An image that is being copied or checked, and those that wait for this.
+/// Requests whose images seem to have one name, and that are at work at the same time.
 #[pin_data]
-struct Copy {
-    /// The name that it seems to have.
+struct Burst {
+    /// The name that the images seem to have.
     name: CString,
-    /// Completed when its request has claimed a name, or has ended.
+    /// How many requests there are, those that are put off included.
+    requests: GlobalLockedBy<usize, BURSTS>,
+    /// Completed when one of them has claimed a name, or has ended.
     #[pin]
-    done: Completion,
-    /// Links of [`COPIES`].
+    decided: Completion,
+    /// Links of [`BURSTS`].
     #[pin]
     links: ListLinks,
 }
 
 impl_list_arc_safe! {
-    impl ListArcSafe<0> for Copy { untracked; }
+    impl ListArcSafe<0> for Burst { untracked; }
 }
 
 impl_list_item! {
-    impl ListItem<0> for Copy { using ListLinks { self.links }; }
+    impl ListItem<0> for Burst { using ListLinks { self.links }; }
 }
 
-/// The first copy of an image that seems to have a name. Ends when it is dropped.
-pub(super) struct FirstCopy(Arc<Copy>);
-
-impl Drop for FirstCopy {
-    fn drop(&mut self) {
-        let mut copies = COPIES.lock();
-        // SAFETY: There is no other list of copies that this one could be in.
-        let removed = unsafe { copies.remove(&self.0) };
-        drop(copies);
-        drop(removed);
-
-        self.0.done.complete_all();
-    }
-}
-
-impl FirstCopy {
-    /// Notes down that an image is about to be copied, unless another one that seems to have the
-    /// same name is. Gives that one a moment, and returns none then, or if there is no memory.
-    ///
-    /// # Errors
-    ///
-    /// [`ERESTARTSYS`] if a signal arrived meanwhile.
-    pub(super) fn of(name: &CStr) -> Result<Option<Self>> {
-        let Ok(copy) = Self::new(name) else {
-            return Ok(None);
-        };
-
-        let mut copies = COPIES.lock();
-        let earlier: Option<Arc<Copy>> = copies
-            .iter()
-            .find(|earlier| *earlier.name == *name)
-            .map(Into::into);
-        let Some(earlier) = earlier else {
-            let first = Self(copy.clone_arc());
-            copies.push_back(copy);
-            return Ok(Some(first));
-        };
-        drop(copies);
-        drop(copy);
-
-        match earlier
-            .done
-            .wait_for_completion_interruptible_timeout(msecs_to_jiffies(MOMENT))
-        {
-            Err(ERESTARTSYS) => Err(ERESTARTSYS),
-            _ => Ok(None),
-        }
-    }
-
-    fn new(name: &CStr) -> Result<ListArc<Copy>> {
+impl Burst {
+    /// A burst of one request.
+    fn new(name: &CStr) -> Result<ListArc<Self>> {
         ListArc::pin_init(
-            try_pin_init!(Copy {
+            try_pin_init!(Self {
                 name: CString::try_from(name)?,
-                done <- Completion::new(),
+                requests: GlobalLockedBy::new(1),
+                decided <- Completion::new(),
                 links <- ListLinks::new(),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Takes a request out of the burst. The last one takes the burst off the list.
+    fn leave(&self) {
+        let mut bursts = BURSTS.lock();
+        let requests = self.requests.as_mut(&mut bursts);
+        *requests -= 1;
+        let removed = if *requests == 0 {
+            // SAFETY: There is no other list of bursts that this one could be in.
+            unsafe { bursts.remove(self) }
+        } else {
+            None
+        };
+        drop(bursts);
+        drop(removed);
+    }
+}
+
+/// A request that copies an image. Ends when it is dropped.
+pub(super) struct Copying(Arc<Burst>);
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.0.leave();
+        self.0.decided.complete_all();
+    }
+}
+
+impl Copying {
+    /// Begins the copy of an image. If it is one of a burst, the first one of that gets a moment
+    /// before; a signal ends this wait, and no more than that. Returns [`None`] if there is no
+    /// memory to note the copy down.
+    pub(super) fn of(name: &CStr) -> Option<Self> {
+        let new = Burst::new(name).ok()?;
+
+        let mut bursts = BURSTS.lock();
+        let burst: Option<Arc<Burst>> = bursts
+            .iter()
+            .find(|burst| *burst.name == *name)
+            .map(Into::into);
+        let Some(burst) = burst else {
+            let burst = new.clone_arc();
+            bursts.push_back(new);
+            return Some(Self(burst));
+        };
+        *burst.requests.as_mut(&mut bursts) += 1;
+        drop(bursts);
+        drop(new);
+
+        let moment = msecs_to_jiffies(MOMENT);
+        let _ = burst
+            .decided
+            .wait_for_completion_interruptible_timeout(moment);
+        Some(Self(burst))
     }
 }

@@ -54,6 +54,7 @@ use kernel::{
         rcu,
         Arc,
         Completion,
+        GlobalLockedBy,
         SetOnce, //
     },
     task::Pid,
@@ -68,15 +69,15 @@ use kernel::{
     warn_on, //
 };
 
-use copying::FirstCopy;
+use copying::Copying;
 use image::{
     Image,
     OpenFile,
     UserMemory, //
 };
 
-/// Images up to this size, in bytes, are copied without a look at their name: that can cost some
-/// hundredths of their load.
+/// Images up to this size, in bytes, are copied without a look at their name: for them, the look
+/// can cost a few percent of the load.
 const SMALL: u64 = SZ_256K as u64;
 
 global_lock! {
@@ -166,6 +167,7 @@ fn wait_loaded(name: &CStr, timeout: Jiffies) -> Result<Jiffies> {
 }
 
 /// The ownership of a name.
+#[must_use]
 struct Owner(Arc<PendingLoad>);
 
 impl Owner {
@@ -231,7 +233,7 @@ impl Duplicate {
     ///
     /// * [`EEXIST`] if the module is live.
     /// * [`EBUSY`] if the load failed.
-    /// * [`ERESTARTSYS`] if a signal arrived. A request that was killed does not start over.
+    /// * [`ERESTARTSYS`] if a signal arrived. A request with a signal pending does not start over.
     fn result(self) -> Result<StartOver> {
         match self.wait()? {
             Outcome::Live => Err(count(&self.0.name, EEXIST)),
@@ -254,8 +256,8 @@ enum Claim {
     Owner(Owner),
     /// A share in another load of the name.
     Duplicate(Duplicate),
-    /// The first of the images that seem to have the name.
-    FirstCopy(FirstCopy),
+    /// A copy of an image that seems to have the name.
+    Copying(Copying),
 }
 
 static_assert!(size_of::<Claim>() == size_of::<bindings::mod_claim>());
@@ -310,8 +312,7 @@ impl Claim {
     ///
     /// # Errors
     ///
-    /// * [`EEXIST`] if the module is live.
-    /// * [`ERESTARTSYS`] if a signal arrived.
+    /// [`EEXIST`] if the module is live.
     fn of_image(image: &dyn Image) -> Result<Self> {
         let mut room = [0; image::NAME_LEN];
         if image.len() <= SMALL {
@@ -326,9 +327,9 @@ impl Claim {
             known => return known,
         }
         // An earlier copy, if there was one, may have become a pending load meanwhile.
-        let first = FirstCopy::of(name)?;
+        let copying = Copying::of(name);
         match Self::at_first_sight(name) {
-            Err(ENOENT) => Ok(first.map_or(Self::Nothing, Self::FirstCopy)),
+            Err(ENOENT) => Ok(copying.map_or(Self::Nothing, Self::Copying)),
             known => known,
         }
     }
@@ -431,7 +432,7 @@ impl State {
 fn count(_name: &CStr, error: Error) -> Error {
     #[cfg(CONFIG_MODULE_STATS)]
     if error == EEXIST || error == EBUSY {
-        // SAFETY: The name is a string, and the lock of the pending loads is not held.
+        // SAFETY: `_name` is nul-terminated and alive for the call. No lock is held.
         unsafe { bindings::mod_stat_bump_duplicate(_name.as_char_ptr()) };
     }
     error
@@ -569,8 +570,8 @@ pub unsafe extern "C" fn mod_claim_end(claim: *mut bindings::mod_claim, ret: c_i
 
     match claim.take() {
         Claim::Nothing => ret,
-        Claim::FirstCopy(first) => {
-            drop(first);
+        Claim::Copying(copying) => {
+            drop(copying);
             ret
         }
         Claim::Owner(owner) => {
