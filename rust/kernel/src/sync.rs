@@ -13,5 +13,5 @@ mod set_once;
 pub use crate::global_lock;
 pub use arc::{Arc, ArcBorrow};
 pub use completion::Completion;
-pub use global::GlobalGuard;
+pub use global::{GlobalGuard, GlobalLockedBy};
 pub use set_once::SetOnce;

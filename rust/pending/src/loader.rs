@@ -186,7 +186,7 @@ pub fn join(name: &CStr) -> Claim {
     claim
 }
 
-/// Is the first to copy an image that seems to have a name.
+/// Copies an image that seems to have a name, and is not put off.
 pub fn copy(name: &CStr) -> Claim {
     let mut claim = Claim::default();
     assert_eq!(claim.look(Image::of(name)), 0, "{name:?} is not free");

@@ -66,6 +66,13 @@ fn first_sight(task: Spawned<(i32, Claim)>) -> i32 {
     ret
 }
 
+/// The claim of a request that was put off and goes on by itself.
+fn goes_on(task: Spawned<(i32, Claim)>) -> Claim {
+    let (ret, claim) = task.join();
+    assert_eq!(ret, 0);
+    claim
+}
+
 /// What a request gets that looks at its image, and then goes on to fail.
 fn look(name: &CStr) -> i32 {
     let mut claim = Claim::default();
@@ -593,29 +600,93 @@ mod copies {
     }
 
     #[test]
-    fn a_copy_is_put_off_once_and_for_a_moment() {
+    fn a_copy_is_put_off_for_a_moment() {
         explore(|| {
             let first = copy(NAME);
-            let other = put_off(NAME);
-            other.expire();
-            assert_eq!(first_sight(other), 0);
-            // The first one is noted down as before.
+            let late = put_off(NAME);
+            late.expire();
+            let late = goes_on(late);
+            // Nothing is decided by that.
             let other = put_off(NAME);
             first.fail(ENOEXEC);
             assert_eq!(first_sight(other), 0);
+            late.fail(ENOEXEC);
             assert_eq!(memory::in_use(), 0);
         });
     }
 
     #[test]
-    fn a_signal_ends_the_moment() {
+    fn a_signal_ends_the_moment_alone() {
         explore(|| {
             let first = copy(NAME);
-            let other = put_off(NAME);
-            other.signal();
-            let (ret, mut claim) = other.join();
-            assert_eq!((ret, claim.end(ret)), (ERESTARTSYS, ERESTARTSYS));
+            let [interrupted, killed] = [put_off(NAME), put_off(NAME)];
+            interrupted.signal();
+            let mut interrupted = goes_on(interrupted);
+            killed.kill();
+            goes_on(killed).fail(ENOEXEC);
+            assert_eq!(interrupted.name(NAME, 0), 0);
+            interrupted.succeed();
             first.fail(ENOEXEC);
+        });
+    }
+
+    #[test]
+    fn any_copy_decides_for_those_that_are_put_off() {
+        explore(|| {
+            let first = copy(NAME);
+            let [late, other] = [put_off(NAME), put_off(NAME)];
+            late.expire();
+            let mut late = goes_on(late);
+            assert_eq!(late.name(NAME, 0), 0);
+            let (ret, other) = other.join();
+            assert_eq!(ret, EINPROGRESS);
+            late.succeed();
+            assert_eq!(other.wait(), EEXIST);
+            first.fail(ENOEXEC);
+        });
+    }
+
+    #[test]
+    fn nobody_is_put_off_after_the_first_one_was_refused() {
+        explore(|| {
+            let first = copy(NAME);
+            let second = put_off(NAME);
+            first.fail(ENOEXEC);
+            let second = goes_on(second);
+            let third = copy(NAME);
+            second.fail(ENOEXEC);
+            let fourth = copy(NAME);
+            third.fail(ENOEXEC);
+            assert!(memory::in_use() > 0);
+            fourth.fail(ENOEXEC);
+            assert_eq!(memory::in_use(), 0);
+
+            // The last one took the burst along.
+            let first = copy(NAME);
+            let second = put_off(NAME);
+            first.fail(ENOEXEC);
+            assert_eq!(first_sight(second), 0);
+        });
+    }
+
+    #[test]
+    fn a_copy_that_there_is_no_memory_for_is_not_put_off() {
+        explore(|| {
+            for count in [0, 1] {
+                memory::limit(count);
+                let alone = copy(NAME);
+                assert_eq!(memory::in_use(), 0);
+                alone.fail(ENOEXEC);
+                memory::limit(usize::MAX);
+
+                let first = copy(NAME);
+                memory::limit(count);
+                copy(NAME).fail(ENOEXEC);
+                memory::limit(usize::MAX);
+                let other = put_off(NAME);
+                first.fail(ENOEXEC);
+                assert_eq!(first_sight(other), 0);
+            }
         });
     }
 

@@ -648,8 +648,55 @@ mod copies {
             killed.kill();
             first.fail(ENOEXEC);
             let killed = killed.join();
+            // It goes on, and may find the load of the other one.
             assert!([0, EEXIST, ERESTARTSYS].contains(&killed), "{killed}");
             assert_eq!(other.join(), if killed == 0 { EEXIST } else { 0 });
+        });
+    }
+
+    #[test]
+    fn nobody_is_put_off_after_the_first_one_was_refused() {
+        explore(|| {
+            let look = || {
+                let mut claim = Claim::default();
+                assert_eq!(claim.look(Image::of(NAME)), 0);
+                claim
+            };
+            let first = copy(NAME);
+            let second = task::spawn(look);
+            second.wait_until_asleep();
+            let third = task::spawn(look);
+            first.fail(ENOEXEC);
+            // The second one does not end before the third one goes on.
+            for claim in [second, third].map(Spawned::join) {
+                claim.fail(ENOEXEC);
+            }
+            assert_eq!(memory::in_use(), 0);
+        });
+    }
+
+    #[test]
+    fn the_last_of_a_burst_ends_while_another_one_comes() {
+        explore(|| {
+            let runs = Runs::default();
+            let first = copy(NAME);
+            let bad = call(Request::large(NAME).which_is(Err(ENOEXEC)));
+            first.fail(ENOEXEC);
+            let good = runs.of(Request::large(NAME), ENODEV).call();
+            assert_eq!(good, ENODEV);
+            assert!([ENOEXEC, EBUSY].contains(&bad.join()));
+            assert_eq!((memory::in_use(), runs.get()), (0, 1));
+        });
+    }
+
+    #[test]
+    fn any_copy_decides_for_those_that_are_put_off() {
+        explore(|| {
+            let first = copy(NAME);
+            let [late, other] = [(); 2].map(|()| call(Request::large(NAME)));
+            late.expire();
+            assert_eq!(sorted([late.join(), other.join()]), [EEXIST, 0]);
+            first.fail(ENOEXEC);
         });
     }
 

@@ -31,10 +31,10 @@ enum Step {
     /// A request looks at its large image, and goes on to copy it.
     Look(usize),
     LookWithoutMemory(usize),
-    /// The first copy is checked: it has the second name.
-    Check(usize, usize),
-    /// The first copy is a bad one.
-    Bad(usize),
+    /// A copy of the first name is checked: it has the second one.
+    Check(usize, usize, usize),
+    /// A copy is a bad one.
+    Bad(usize, usize),
     Live(usize),
     Fail(usize, i32),
     Kill(usize, usize),
@@ -53,8 +53,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => name().prop_map(Step::RequestWithoutMemory),
         6 => name().prop_map(Step::Look),
         1 => name().prop_map(Step::LookWithoutMemory),
-        3 => (name(), name()).prop_map(|(name, is)| Step::Check(name, is)),
-        1 => name().prop_map(Step::Bad),
+        3 => (name(), 0..4_usize, name()).prop_map(|(name, i, is)| Step::Check(name, i, is)),
+        2 => (name(), 0..4_usize).prop_map(|(name, i)| Step::Bad(name, i)),
         2 => name().prop_map(Step::Live),
         2 => (name(), error).prop_map(|(name, ret)| Step::Fail(name, ret)),
         1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::Kill(name, i)),
@@ -79,10 +79,16 @@ enum Load {
 #[derive(Default)]
 struct Name {
     load: Load,
-    /// The first image that seems to have the name.
-    copy: Option<Claim>,
-    /// The others.
+    burst: Burst,
+}
+
+/// The images that seem to have a name.
+#[derive(Default)]
+struct Burst {
+    copies: Vec<Claim>,
     put_off: Vec<Spawned<(i32, Claim)>>,
+    /// One of them has ended: nobody is put off any more.
+    decided: bool,
 }
 
 #[derive(Default)]
@@ -136,56 +142,78 @@ impl Names {
         matches!(self.0[name].load, Load::Pending(..) | Load::Live(_))
     }
 
-    /// A request has looked at its image. It is not the first copy.
+    /// A request has looked at its image. Without an answer, it goes on to copy that.
     fn looked(&mut self, name: usize, (ret, mut claim): (i32, Claim)) {
-        match (&mut self.0[name].load, ret) {
+        let Name { load, burst } = &mut self.0[name];
+        match (load, ret) {
             (Load::Pending(owner, _, waiters), EINPROGRESS) => {
                 assert_eq!(claim.id(), owner.id());
                 waiters.push(sleeper(claim));
             }
             (Load::Live(_), EEXIST) => assert_eq!(claim.end(ret), ret),
-            (Load::Free | Load::Going(_), 0) => assert_eq!(claim.end(ENOEXEC), ENOEXEC),
+            (Load::Free | Load::Going(_), 0) => burst.copies.push(claim),
             _ => panic!("{name}: {ret}"),
         }
     }
 
     fn look(&mut self, name: usize) {
-        if self.is_known(name) {
+        let known = self.is_known(name);
+        let burst = &mut self.0[name].burst;
+        if known || burst.copies.is_empty() || burst.decided {
             self.looked(name, look(name));
-        } else if self.0[name].copy.is_some() {
+        } else {
             let task = task::spawn(move || look(name));
             task.wait_until_asleep();
-            self.0[name].put_off.push(task);
-        } else {
-            let (ret, claim) = look(name);
-            assert_eq!(ret, 0);
-            self.0[name].copy = Some(claim);
+            burst.put_off.push(task);
         }
     }
 
     fn look_without_memory(&mut self, name: usize) {
         memory::limit(0);
-        self.looked(name, look(name));
+        if self.is_known(name) {
+            self.looked(name, look(name));
+        } else {
+            let (ret, mut claim) = look(name);
+            assert_eq!((ret, claim.end(ENOEXEC)), (0, ENOEXEC));
+        }
         memory::limit(usize::MAX);
     }
 
-    /// The first copy has ended, as far as the others know it.
-    fn release(&mut self, name: usize) {
-        for task in mem::take(&mut self.0[name].put_off) {
-            self.looked(name, task.join());
+    /// A request was put off for long enough. With an answer, it has ended, as far as the others
+    /// know it.
+    fn go_on(&mut self, name: usize, task: Spawned<(i32, Claim)>) {
+        self.looked(name, task.join());
+        if self.is_known(name) {
+            self.decide(name);
         }
     }
 
-    fn check(&mut self, name: usize, is: usize) {
-        let Some(claim) = self.0[name].copy.take() else { return };
-        self.request(is, claim, 0);
-        self.release(name);
+    /// A request that copied an image has ended, as far as the others know it.
+    fn decide(&mut self, name: usize) {
+        for task in mem::take(&mut self.0[name].burst.put_off) {
+            self.looked(name, task.join());
+        }
+        let burst = &mut self.0[name].burst;
+        burst.decided = !burst.copies.is_empty();
     }
 
-    fn bad(&mut self, name: usize) {
-        let Some(claim) = self.0[name].copy.take() else { return };
-        claim.fail(ENOEXEC);
-        self.release(name);
+    fn take_copy(&mut self, name: usize, which: usize) -> Option<Claim> {
+        let copies = &mut self.0[name].burst.copies;
+        (which < copies.len()).then(|| copies.remove(which))
+    }
+
+    fn check(&mut self, name: usize, which: usize, is: usize) {
+        if let Some(claim) = self.take_copy(name, which) {
+            self.request(is, claim, 0);
+            self.decide(name);
+        }
+    }
+
+    fn bad(&mut self, name: usize, which: usize) {
+        if let Some(claim) = self.take_copy(name, which) {
+            claim.fail(ENOEXEC);
+            self.decide(name);
+        }
     }
 
     fn live(&mut self, name: usize) {
@@ -221,21 +249,22 @@ impl Names {
         }
     }
 
+    fn take_put_off(&mut self, name: usize, which: usize) -> Option<Spawned<(i32, Claim)>> {
+        let put_off = &mut self.0[name].burst.put_off;
+        (which < put_off.len()).then(|| put_off.remove(which))
+    }
+
     fn kill_put_off(&mut self, name: usize, which: usize) {
-        let put_off = &mut self.0[name].put_off;
-        if which < put_off.len() {
-            let killed = put_off.remove(which);
+        if let Some(killed) = self.take_put_off(name, which) {
             killed.kill();
-            let (ret, mut claim) = killed.join();
-            assert_eq!((ret, claim.end(ret)), (ERESTARTSYS, ERESTARTSYS));
+            self.go_on(name, killed);
         }
     }
 
     fn expire(&mut self, name: usize, which: usize) {
-        if which < self.0[name].put_off.len() {
-            let late = self.0[name].put_off.remove(which);
+        if let Some(late) = self.take_put_off(name, which) {
             late.expire();
-            self.looked(name, late.join());
+            self.go_on(name, late);
         }
     }
 
@@ -260,8 +289,8 @@ impl Names {
             Step::RequestWithoutMemory(name) => self.request_without_memory(name),
             Step::Look(name) => self.look(name),
             Step::LookWithoutMemory(name) => self.look_without_memory(name),
-            Step::Check(name, is) => self.check(name, is),
-            Step::Bad(name) => self.bad(name),
+            Step::Check(name, which, is) => self.check(name, which, is),
+            Step::Bad(name, which) => self.bad(name, which),
             Step::Live(name) => self.live(name),
             Step::Fail(name, ret) => self.fail(name, ret),
             Step::Kill(name, which) => self.kill(name, which),
@@ -273,8 +302,9 @@ impl Names {
     }
 
     fn uses_memory(&self) -> bool {
-        let pending = |name: &Name| matches!(name.load, Load::Pending(..)) || name.copy.is_some();
-        self.0.iter().any(pending)
+        let uses =
+            |name: &Name| matches!(name.load, Load::Pending(..)) || !name.burst.copies.is_empty();
+        self.0.iter().any(uses)
     }
 }
 
@@ -285,7 +315,9 @@ fn run(steps: &[Step]) {
         assert_eq!(memory::in_use() > 0, names.uses_memory(), "after {step:?}");
     }
     for name in 0..NAMES.len() {
-        names.bad(name);
+        while !names.0[name].burst.copies.is_empty() {
+            names.bad(name, 0);
+        }
         names.fail(name, ENODEV);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    backend::{Mutex, MutexGuard},
+    backend::{Mutex, MutexGuard, UnsafeCell},
     machine::at_shutdown,
     task,
 };
@@ -84,6 +84,34 @@ impl<B: GlobalLockBackend> DerefMut for GlobalGuard<B> {
 impl<B: GlobalLockBackend> Drop for GlobalGuard<B> {
     fn drop(&mut self) {
         task::current().unlocked();
+    }
+}
+
+/// A value that a global lock protects beside its own.
+pub struct GlobalLockedBy<T, B: GlobalLockBackend> {
+    value: UnsafeCell<T>,
+    lock: PhantomData<B>,
+}
+
+// SAFETY: The value is reached only with the lock held.
+unsafe impl<T: Send, B: GlobalLockBackend> Sync for GlobalLockedBy<T, B> {}
+
+impl<T, B: GlobalLockBackend> GlobalLockedBy<T, B> {
+    /// Protects a value.
+    pub fn new(value: T) -> Self {
+        Self { value: UnsafeCell::new(value), lock: PhantomData }
+    }
+
+    /// The value, as long as the lock is held.
+    pub fn as_ref<'a>(&'a self, _guard: &'a GlobalGuard<B>) -> &'a T {
+        // SAFETY: The lock is held, and its guard is borrowed.
+        self.value.with(|value| unsafe { &*value })
+    }
+
+    /// The value, as long as the lock is held, to change it.
+    pub fn as_mut<'a>(&'a self, _guard: &'a mut GlobalGuard<B>) -> &'a mut T {
+        // SAFETY: The lock is held, and its guard is borrowed by nobody else.
+        self.value.with_mut(|value| unsafe { &mut *value })
     }
 }
 
