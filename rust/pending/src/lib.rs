@@ -27,9 +27,11 @@
 //! * No entry is used after it was freed. No entry, reference, claim or warning is left at the end,
 //!   at whatever allocation memory ran out.
 //!
-//! Of `copying.rs`: a copy is put off by an earlier one of the same name alone, once, until that one
-//! has claimed a name or ended, the time is up or a signal arrives. A request with a checked image is
-//! never put off.
+//! Of `copying.rs`: a copy is put off by earlier ones of the same name alone, and once. It goes on
+//! when one of them has claimed a name or ended, the time is up or a signal arrives, and none of
+//! these makes it fail. After the first of them has ended, nobody is put off until the last one has.
+//! Nothing is left of them then. Without memory to note it down, a copy is not put off, and puts
+//! nobody off. A request with a checked image is never put off.
 //!
 //! Of `image.rs`: the name is found where it is, in the last `struct module` if there are more, in
 //! an ELF file of up to 512 sections; an image without one is left to its checks. No more than 46
@@ -55,9 +57,10 @@
 //! A wait with a time limit ends by it when the test says so. In a model, that is at any point: the
 //! order in which the time is up and something else happens is explored as all others are.
 //!
-//! Loom also looks at the accesses to what an outcome is stored in and to the links of the lists: one
-//! that no lock or atomic orders ends the test. The state of a module is an atomic there, as
-//! `WRITE_ONCE()` and `atomic_load` make it one; loom lets a relaxed read see an older value.
+//! Loom also looks at the accesses to what an outcome is stored in, to how many requests a burst has
+//! and to the links of the lists: one that no lock or atomic orders ends the test. The state of a
+//! module is an atomic there, as `WRITE_ONCE()` and `atomic_load` make it one; loom lets a relaxed
+//! read see an older value.
 //!
 //! `contract` runs under loom and shuttle, too, and `interleavings` and `crowd` on std and under
 //! shuttle. `sequences` and `images` have one order of steps, and run on std only.
@@ -84,10 +87,10 @@
 //!
 //! # What is not shown
 //!
-//! * What the kernel's `Arc`, `List`, `SetOnce`, `Mutex` and RCU do, and its `struct completion`. The
-//!   stand-in has their contracts, and checks that the files keep their part; the real ones run in
-//!   the tests that boot a kernel. `completion.rs`, the Rust side of `struct completion`, is the
-//!   kernel's own.
+//! * What the kernel's `Arc`, `List`, `SetOnce`, `Mutex`, `GlobalLockedBy` and RCU do, and its
+//!   `struct completion`. The stand-in has their contracts, and checks that the files keep their
+//!   part; the real ones run in the tests that boot a kernel. `completion.rs`, the Rust side of
+//!   `struct completion`, is the kernel's own.
 //! * The order of memory accesses in the kernel's own memory model. Loom has that of C11.
 //! * The C code that calls the interface: main.c with its loop that starts over, the check whether a
 //!   signal ended a load, the merge of requests for one file. [`loader`] makes the same calls in the

@@ -670,27 +670,6 @@ mod copies {
     }
 
     #[test]
-    fn a_copy_that_there_is_no_memory_for_is_not_put_off() {
-        explore(|| {
-            for count in [0, 1] {
-                memory::limit(count);
-                let alone = copy(NAME);
-                assert_eq!(memory::in_use(), 0);
-                alone.fail(ENOEXEC);
-                memory::limit(usize::MAX);
-
-                let first = copy(NAME);
-                memory::limit(count);
-                copy(NAME).fail(ENOEXEC);
-                memory::limit(usize::MAX);
-                let other = put_off(NAME);
-                first.fail(ENOEXEC);
-                assert_eq!(first_sight(other), 0);
-            }
-        });
-    }
-
-    #[test]
     fn a_copy_holds_up_no_other_name_and_no_checked_image() {
         explore(|| {
             let first = copy(NAME);

@@ -410,7 +410,7 @@ mod signals {
         });
     }
 
-    // 469
+    // 605
     #[test]
     fn an_owner_is_killed_while_it_copies() {
         explore(|| {
@@ -494,7 +494,7 @@ mod signals {
 mod copies {
     use super::*;
 
-    // 496
+    // 581
     #[test]
     fn one_of_two_large_images_is_loaded() {
         explore(|| {
@@ -506,6 +506,7 @@ mod copies {
         });
     }
 
+    // 72
     #[test]
     fn one_that_is_put_off_shares_in_the_load() {
         explore(|| {
@@ -523,7 +524,7 @@ mod copies {
         });
     }
 
-    // 639
+    // 740
     #[test]
     fn a_large_image_beside_a_small_one() {
         explore(|| {
@@ -536,7 +537,7 @@ mod copies {
         });
     }
 
-    // 453
+    // 454
     #[test]
     fn a_small_image_does_not_wait_for_a_copy() {
         explore(|| {
@@ -552,7 +553,7 @@ mod copies {
         });
     }
 
-    // 93
+    // 144
     #[test]
     fn a_bad_image_makes_no_good_one_fail() {
         explore(|| {
@@ -565,7 +566,7 @@ mod copies {
         });
     }
 
-    // 445
+    // 913
     #[test]
     fn bad_images_get_their_own_errors() {
         explore(|| {
@@ -577,7 +578,7 @@ mod copies {
         });
     }
 
-    // 405
+    // 515
     #[test]
     fn two_images_have_each_others_names() {
         explore(|| {
@@ -592,7 +593,7 @@ mod copies {
         });
     }
 
-    // 2171
+    // 2371
     #[test]
     fn duplicates_wait_on_both_of_two_names_that_are_crossed() {
         explore(|| {
@@ -615,7 +616,7 @@ mod copies {
         });
     }
 
-    // 19
+    // 21
     #[test]
     fn the_moment_is_up_while_the_first_copy_ends() {
         explore(|| {
@@ -639,7 +640,7 @@ mod copies {
         });
     }
 
-    // 1558
+    // 1957
     #[test]
     fn one_that_is_put_off_is_killed() {
         explore(|| {
@@ -654,6 +655,7 @@ mod copies {
         });
     }
 
+    // 243
     #[test]
     fn nobody_is_put_off_after_the_first_one_was_refused() {
         explore(|| {
@@ -675,6 +677,7 @@ mod copies {
         });
     }
 
+    // 755
     #[test]
     fn the_last_of_a_burst_ends_while_another_one_comes() {
         explore(|| {
@@ -689,6 +692,7 @@ mod copies {
         });
     }
 
+    // 1398
     #[test]
     fn any_copy_decides_for_those_that_are_put_off() {
         explore(|| {
@@ -700,7 +704,7 @@ mod copies {
         });
     }
 
-    // 15
+    // 17
     #[test]
     fn a_removal_beside_a_first_copy() {
         explore(|| {
@@ -717,7 +721,7 @@ mod copies {
         });
     }
 
-    // 6
+    // 15
     #[test]
     fn memory_runs_out_for_one_of_two_copies() {
         explore(|| {
