@@ -655,6 +655,18 @@ mod copies {
         });
     }
 
+    // 18
+    #[test]
+    fn a_signal_ends_the_moment_alone() {
+        explore(|| {
+            let first = copy(NAME);
+            let killed = call(Request::large(NAME));
+            killed.kill();
+            first.fail(ENOEXEC);
+            assert_eq!(killed.join(), 0);
+        });
+    }
+
     // 243
     #[test]
     fn nobody_is_put_off_after_the_first_one_was_refused() {
@@ -669,10 +681,9 @@ mod copies {
             second.wait_until_asleep();
             let third = task::spawn(look);
             first.fail(ENOEXEC);
-            // The second one does not end before the third one goes on.
-            for claim in [second, third].map(Spawned::join) {
-                claim.fail(ENOEXEC);
-            }
+            // None of them ends before the next one goes on.
+            let claims = [second.join(), third.join(), copy(NAME)];
+            claims.into_iter().for_each(|claim| claim.fail(ENOEXEC));
             assert_eq!(memory::in_use(), 0);
         });
     }
