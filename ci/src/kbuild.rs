@@ -22,11 +22,11 @@ pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &st
     tools.give_to(&mut cmd);
     // Not for HOSTCC: rustc takes that as the name of its linker.
     cmd.arg(format!("CC=ccache {}", tools.clang()));
-    cmd.env("CCACHE_DIR", project.cache.join("ccache"));
+    // Another folder than the one of depend mode. That does not see what .incbin includes: it gave
+    // back arm's piggy.o with an old kernel in it.
+    cmd.env("CCACHE_DIR", project.cache.join("ccache-direct"));
     // Another clone of the project compiles the same files under another path.
     cmd.env("CCACHE_BASEDIR", &project.root).env("CCACHE_NOHASHDIR", "1");
-    // Without this, what is not in the cache is preprocessed twice: a sixth of the time.
-    cmd.env("CCACHE_DEPEND", "1");
     cmd.env("KBUILD_BUILD_TIMESTAMP", "@0");
     cmd.env("KBUILD_BUILD_USER", "ci").env("KBUILD_BUILD_HOST", "ci");
     cmd
