@@ -255,7 +255,8 @@ esac
     #[test]
     fn all_answer_to_the_cover_letter() {
         let root = tempfile::tempdir().unwrap();
-        let mails = write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
+        let mails =
+            write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
         let answer = format!("\nIn-Reply-To: <{}>\n", id(&mails).unwrap());
         let answers: Vec<bool> = mails.iter().map(|mail| mail.text.contains(&answer)).collect();
         assert_eq!(answers, [false, true, true]);
@@ -264,7 +265,8 @@ esac
     #[test]
     fn each_mail_goes_to_whom_it_concerns_and_the_cover_letter_to_all() {
         let root = tempfile::tempdir().unwrap();
-        let mails = write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
+        let mails =
+            write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
         let max = "\nTo: Max <max@example.org>\n";
         let all = "Cc: \"Rita Ö.\" <rita@example.org>,\n list@example.org\n\n";
         let list = "Cc: list@example.org\n\n";
