@@ -68,7 +68,7 @@
 //! All of them run once more with std under the address sanitizer, in `make test`:
 //!
 //! ```text
-//! RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p pending --tests --features free-at-once --target host-tuple
+//! RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p pending --tests --features free-at-once --target $(rustc --print host-tuple)
 //! ```
 //!
 //! With `free-at-once`, memory is freed where the kernel frees it, and the sanitizer looks at each
