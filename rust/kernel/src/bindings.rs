@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub use crate::swait::{
-    complete_all, completion, init_completion, wait_for_completion,
+    complete, complete_all, completion, init_completion, wait_for_completion,
     wait_for_completion_interruptible, wait_for_completion_interruptible_timeout,
 };
 

@@ -28,12 +28,18 @@ pub(crate) struct Machine {
     tasks: AtomicI32,
     duplicates: Mutex<Vec<CString>>,
     warnings: AtomicUsize,
+    most_woken: AtomicUsize,
     at_shutdown: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Machine {
     pub(crate) fn next_pid(&self) -> Pid {
         self.tasks.fetch_add(1, Relaxed) + 1
+    }
+
+    /// Notes down how many tasks were woken with interrupts disabled.
+    pub(crate) fn count_woken(&self, tasks: usize) {
+        self.most_woken.fetch_max(tasks, Relaxed);
     }
 
     pub(crate) fn count_duplicate(&self, name: &CStr) {
@@ -67,6 +73,11 @@ pub fn take_duplicates() -> Vec<CString> {
 /// How often the kernel has warned, counted from now on.
 pub fn take_warnings() -> usize {
     machine().warnings.swap(0, Relaxed)
+}
+
+/// How many tasks were woken at most with interrupts disabled.
+pub fn most_woken() -> usize {
+    machine().most_woken.load(Relaxed)
 }
 
 pub(crate) fn machine() -> &'static Machine {

@@ -10,6 +10,7 @@ use crate::{
     backend::Mutex,
     error::code::ERESTARTSYS,
     ffi::{c_int, c_long, c_ulong},
+    machine::machine,
     task::{self, Task, MAX_SCHEDULE_TIMEOUT},
 };
 
@@ -21,7 +22,8 @@ pub struct completion {
 
 #[derive(Default)]
 struct State {
-    done: bool,
+    /// How many tasks may go on without sleeping; [`u32::MAX`] is all of them.
+    done: u32,
     sleepers: VecDeque<Arc<Task>>,
 }
 
@@ -35,6 +37,20 @@ pub unsafe fn init_completion(x: *mut completion) {
     unsafe { ptr::write(x, completion::default()) };
 }
 
+/// Lets one task go on, and wakes the one that has slept longest.
+///
+/// # Safety
+///
+/// `x` must be valid.
+pub unsafe fn complete(x: *mut completion) {
+    // SAFETY: It is valid, by the safety requirements.
+    let mut state = unsafe { &*x }.state.lock().unwrap();
+    state.done = state.done.saturating_add(1);
+    if let Some(sleeper) = state.sleepers.pop_front() {
+        sleeper.wake();
+    }
+}
+
 /// Is done, for ever, and wakes all that sleep for it.
 ///
 /// # Safety
@@ -43,7 +59,8 @@ pub unsafe fn init_completion(x: *mut completion) {
 pub unsafe fn complete_all(x: *mut completion) {
     // SAFETY: It is valid, by the safety requirements.
     let mut state = unsafe { &*x }.state.lock().unwrap();
-    state.done = true;
+    state.done = u32::MAX;
+    machine().count_woken(state.sleepers.len());
     for sleeper in state.sleepers.drain(..) {
         sleeper.wake();
     }
@@ -91,7 +108,7 @@ impl completion {
         let task = task::current();
         task.might_sleep();
         let mut state = self.state.lock().unwrap();
-        while !state.done {
+        while state.done == 0 {
             if interruptible && task.signal_pending() {
                 return ERESTARTSYS.to_errno() as c_long;
             }
@@ -100,9 +117,12 @@ impl completion {
             timeout = task.sleep(timeout);
             state = self.state.lock().unwrap();
             state.sleepers.retain(|sleeper| !Arc::ptr_eq(sleeper, &task));
-            if timeout == 0 && !state.done {
+            if timeout == 0 && state.done == 0 {
                 return 0;
             }
+        }
+        if state.done != u32::MAX {
+            state.done -= 1;
         }
         timeout.max(1)
     }

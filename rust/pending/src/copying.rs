@@ -35,6 +35,8 @@ struct Burst {
     name: CString,
     /// How many requests there are, those that are put off included.
     requests: GlobalLockedBy<usize, BURSTS>,
+    /// How many of them were put off, and are not woken yet.
+    put_off: GlobalLockedBy<u32, BURSTS>,
     /// Completed when one of them has claimed a name, or has ended.
     #[pin]
     decided: Completion,
@@ -58,6 +60,7 @@ impl Burst {
             try_pin_init!(Self {
                 name: CString::try_from(name)?,
                 requests: GlobalLockedBy::new(1),
+                put_off: GlobalLockedBy::new(0),
                 decided <- Completion::new(),
                 links <- ListLinks::new(),
             }),
@@ -65,8 +68,9 @@ impl Burst {
         )
     }
 
-    /// Takes a request out of the burst. The last one takes the burst off the list.
-    fn leave(&self) {
+    /// Takes a request out of the burst. The last one takes the burst off the list. Returns how many
+    /// others are to be woken.
+    fn leave(&self) -> u32 {
         let mut bursts = BURSTS.lock();
         let requests = self.requests.as_mut(&mut bursts);
         *requests -= 1;
@@ -76,8 +80,11 @@ impl Burst {
         } else {
             None
         };
+        let put_off = mem::take(self.put_off.as_mut(&mut bursts));
         drop(bursts);
         drop(removed);
+
+        put_off
     }
 }
 
@@ -86,8 +93,8 @@ pub(super) struct Copying(Arc<Burst>);
 
 impl Drop for Copying {
     fn drop(&mut self) {
-        self.0.leave();
-        self.0.decided.complete_all();
+        let put_off = self.0.leave();
+        wake_all(&self.0.decided, put_off);
     }
 }
 
@@ -109,6 +116,7 @@ impl Copying {
             return Some(Self(burst));
         };
         *burst.requests.as_mut(&mut bursts) += 1;
+        *burst.put_off.as_mut(&mut bursts) += 1;
         drop(bursts);
         drop(new);
 

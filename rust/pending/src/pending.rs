@@ -150,6 +150,17 @@ impl PendingLoad {
     }
 }
 
+/// Ends the wait of about so many tasks, and of all that come later.
+///
+/// It wakes them one by one: [`Completion::complete_all`] disables interrupts until it has woken
+/// all that wait. There is one call of it for those that were not counted.
+fn wake_all(wait: &Completion, tasks: u32) {
+    for _ in 0..tasks {
+        wait.complete();
+    }
+    wait.complete_all();
+}
+
 /// Sleeps, interruptibly, until no load of `name` is pending, or for `timeout`. Returns how much of
 /// that is left.
 ///
@@ -175,7 +186,9 @@ impl Owner {
     ///
     /// A request that comes after the removal from the list is not a duplicate. So the removal
     /// comes before the wake-up, which a duplicate may answer by a new request.
-    fn end(self, outcome: Outcome) {
+    ///
+    /// Returns how many duplicates there were.
+    fn end(self, outcome: Outcome) -> u32 {
         let Self(load) = self;
 
         let mut pending = PENDING.lock();
@@ -184,17 +197,19 @@ impl Owner {
         drop(pending);
         drop(removed);
 
+        let duplicates = load.duplicates.load(Relaxed);
         load.outcome.populate(outcome);
-        load.ended.complete_all();
+        wake_all(&load.ended, duplicates);
+
+        duplicates
     }
 }
 
 /// Ends the ownership of a request that returns `ret`.
 fn end_load(owner: Owner, outcome: Outcome, ret: c_int) {
     let load = owner.0.clone();
-    let duplicates = load.duplicates.load(Relaxed);
 
-    owner.end(outcome);
+    let duplicates = owner.end(outcome);
     let age = load.since.elapsed().as_nanos();
     // SAFETY: The name is nul-terminated, and `load` keeps it alive.
     unsafe { module_finish(load.name.as_char_ptr(), ret, duplicates, age) };
@@ -334,6 +349,18 @@ impl Claim {
         }
     }
 
+    /// Puts in what the request has now, and returns how its system call goes on.
+    fn start(&mut self, claimed: Self) -> c_int {
+        let is_duplicate = matches!(claimed, Self::Duplicate(_));
+        *self = claimed;
+
+        if is_duplicate {
+            EINPROGRESS.to_errno()
+        } else {
+            0
+        }
+    }
+
     /// Takes what the request has, and leaves nothing.
     fn take(&mut self) -> Self {
         mem::replace(self, Self::Nothing)
@@ -455,15 +482,7 @@ pub unsafe extern "C" fn mod_claim_init() -> c_int {
 /// Looks at an image before it is copied: what a system call is to go on with.
 fn look_at(claim: &mut Claim, image: &dyn Image) -> c_int {
     match Claim::of_image(image) {
-        Ok(claimed) => {
-            let is_duplicate = matches!(claimed, Claim::Duplicate(_));
-            *claim = claimed;
-            if is_duplicate {
-                EINPROGRESS.to_errno()
-            } else {
-                0
-            }
-        }
+        Ok(claimed) => claim.start(claimed),
         Err(error) => error.to_errno(),
     }
 }
@@ -527,15 +546,7 @@ pub unsafe extern "C" fn mod_claim_name(
     let name = unsafe { CStr::from_char_ptr(name) };
 
     let ret = match Claim::of(name, to_result(refused)) {
-        Ok(claimed) => {
-            let is_owner = matches!(claimed, Claim::Owner(_));
-            *claim = claimed;
-            if is_owner {
-                0
-            } else {
-                EINPROGRESS.to_errno()
-            }
-        }
+        Ok(claimed) => claim.start(claimed),
         Err(error) => count(name, error).to_errno(),
     };
     // SAFETY: `name` is nul-terminated.

@@ -236,6 +236,17 @@ mod names {
     }
 
     #[test]
+    fn interrupts_are_not_disabled_while_all_duplicates_are_woken() {
+        explore(|| {
+            let owner = own(NAME);
+            let duplicates = [(); 3].map(|()| sleeper(NAME));
+            owner.succeed();
+            assert_eq!(machine::most_woken(), 0);
+            assert_eq!(duplicates.map(Spawned::join), [EEXIST; 3]);
+        });
+    }
+
+    #[test]
     fn a_refused_request_owns_nothing() {
         explore(|| {
             memory::limit(0);
@@ -679,6 +690,17 @@ mod copies {
             assert_eq!(Request::small(NAME).call(), 0);
             assert_eq!(look(NAME), EEXIST);
             first.fail(ENOEXEC);
+        });
+    }
+
+    #[test]
+    fn interrupts_are_not_disabled_while_all_copies_are_woken() {
+        explore(|| {
+            let first = copy(NAME);
+            let others = [(); 3].map(|()| put_off(NAME));
+            first.fail(ENOEXEC);
+            assert_eq!(machine::most_woken(), 0);
+            assert_eq!(others.map(first_sight), [0; 3]);
         });
     }
 

@@ -97,6 +97,30 @@ impl Completion {
         self.inner.get()
     }
 
+    /// Signal a single task waiting on this completion.
+    ///
+    /// This method wakes up one of the tasks waiting on this completion, in the order in which they
+    /// came. If there is none, the next one to wait does not sleep. It may be called from any
+    /// context.
+    ///
+    /// See also [`Completion::complete_all`], which disables interrupts until it has woken all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kernel::sync::Completion;
+    /// use pin_init::stack_pin_init;
+    ///
+    /// stack_pin_init!(let ready = Completion::new());
+    /// ready.complete();
+    /// ready.wait_for_completion();
+    /// ```
+    #[inline]
+    pub fn complete(&self) {
+        // SAFETY: `self.as_raw()` is a pointer to a valid `struct completion`.
+        unsafe { bindings::complete(self.as_raw()) };
+    }
+
     /// Signal all tasks waiting on this completion.
     ///
     /// This method wakes up all tasks waiting on this completion; after this operation the
