@@ -186,9 +186,7 @@ impl Owner {
     ///
     /// A request that comes after the removal from the list is not a duplicate. So the removal
     /// comes before the wake-up, which a duplicate may answer by a new request.
-    ///
-    /// Returns how many duplicates there were.
-    fn end(self, outcome: Outcome) -> u32 {
+    fn end(self, outcome: Outcome) {
         let Self(load) = self;
 
         let mut pending = PENDING.lock();
@@ -197,11 +195,8 @@ impl Owner {
         drop(pending);
         drop(removed);
 
-        let duplicates = load.duplicates.load(Relaxed);
         load.outcome.populate(outcome);
-        wake_all(&load.ended, duplicates);
-
-        duplicates
+        wake_all(&load.ended, load.duplicates.load(Relaxed));
     }
 }
 
@@ -209,10 +204,10 @@ impl Owner {
 fn end_load(owner: Owner, outcome: Outcome, ret: c_int) {
     let load = owner.0.clone();
 
-    let duplicates = owner.end(outcome);
+    owner.end(outcome);
     let age = load.since.elapsed().as_nanos();
     // SAFETY: The name is nul-terminated, and `load` keeps it alive.
-    unsafe { module_finish(load.name.as_char_ptr(), ret, duplicates, age) };
+    unsafe { module_finish(load.name.as_char_ptr(), ret, age) };
 }
 
 /// A request that waits for the load of its name.
@@ -315,6 +310,7 @@ impl Claim {
     ///
     /// * [`EEXIST`] if the module is live.
     /// * [`ENOENT`] if no load of `name` is pending.
+    #[inline(never)]
     fn at_first_sight(name: &CStr) -> Result<Self> {
         match look_up(&PENDING.lock(), name) {
             Ok(Some(load)) => Ok(Self::Duplicate(Duplicate::new(load))),
@@ -545,13 +541,10 @@ pub unsafe extern "C" fn mod_claim_name(
     // SAFETY: `name` is a nul-terminated string during the call, by the safety requirements.
     let name = unsafe { CStr::from_char_ptr(name) };
 
-    let ret = match Claim::of(name, to_result(refused)) {
+    match Claim::of(name, to_result(refused)) {
         Ok(claimed) => claim.start(claimed),
         Err(error) => count(name, error).to_errno(),
-    };
-    // SAFETY: `name` is nul-terminated.
-    unsafe { module_claim(name.as_char_ptr(), ret) };
-    ret
+    }
 }
 
 /// Tells that the module of a claim is live, see `claim.h`.
@@ -641,17 +634,12 @@ declare_trace! {
     /// # Safety
     ///
     /// `name` must point at a nul-terminated string, valid for reads during the call.
-    unsafe fn module_claim(name: *const c_char, ret: c_int);
-
-    /// # Safety
-    ///
-    /// `name` must point at a nul-terminated string, valid for reads during the call.
     unsafe fn module_wait(name: *const c_char, ret: c_int, waited: i64);
 
     /// # Safety
     ///
     /// `name` must point at a nul-terminated string, valid for reads during the call.
-    unsafe fn module_finish(name: *const c_char, ret: c_int, duplicates: u32, age: i64);
+    unsafe fn module_finish(name: *const c_char, ret: c_int, age: i64);
 }
 
 #[cfg(CONFIG_MODULE_MERGE_LOADS_KUNIT_TEST)]
