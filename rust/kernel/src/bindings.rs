@@ -90,9 +90,8 @@ pub const MOD_LOAD_AGAIN: c_uint = 1;
 pub unsafe fn mod_load_interrupted(ret: c_int) -> bool {
     let task = task::current();
     ret != 0
-        && (task.fatal_signal_pending()
-            || ret == ERESTARTSYS.to_errno()
-            || (ret == EINTR.to_errno() && task.signal_pending()))
+        && task.signal_pending()
+        && (task.fatal_signal_pending() || ret == ERESTARTSYS.to_errno() || ret == EINTR.to_errno())
 }
 
 /// Counts a duplicate, which takes a mutex and may allocate memory.

@@ -88,7 +88,7 @@ impl<T> Spawned<T> {
 
     /// Sends a signal to the task, which stays pending and ends interruptible sleep.
     pub fn signal(&self) {
-        self.task.notify(|state| state.signal = true);
+        self.task.signal();
     }
 
     /// Sends a signal that kills the task, once it returns from the kernel.
@@ -143,6 +143,16 @@ impl Task {
     /// Says whether the task was killed.
     pub fn fatal_signal_pending(&self) -> bool {
         self.state.lock().unwrap().fatal
+    }
+
+    /// Sends the task a signal.
+    pub fn signal(&self) {
+        self.notify(|state| state.signal = true);
+    }
+
+    /// Handles the signals of the task, which has left the kernel.
+    pub fn handle_signal(&self) {
+        self.state.lock().unwrap().signal = false;
     }
 
     /// Kills the task, once it returns from the kernel.

@@ -4,9 +4,10 @@
 //!
 //! Many requests for one name that come at once would each copy an image, only to learn from it
 //! that they are duplicates. So they are a *burst*: the first one copies its image, and the others
-//! give it a moment to claim the name. If it does, they share in its load. If it does not, because
-//! its image is a bad one, has another name or takes long to come, they go on by themselves, and
-//! so does whoever comes while one of them is at work: nobody is put off a second time.
+//! give it a moment to claim the name. If it does, they share in its load. If its image is a bad
+//! one, or has another name, they go on by themselves. So does each request that comes while they
+//! are at work: it is not put off. If the image takes long to come, the moment is over for each
+//! request after a second of its own.
 
 use super::*;
 
@@ -35,7 +36,7 @@ struct Burst {
     name: CString,
     /// How many requests there are, those that are put off included.
     requests: GlobalLockedBy<usize, BURSTS>,
-    /// How many of them were put off, and are not woken yet.
+    /// How many of them were put off since others were last woken.
     put_off: GlobalLockedBy<u32, BURSTS>,
     /// Completed when one of them has claimed a name, or has ended.
     #[pin]
@@ -68,8 +69,9 @@ impl Burst {
         )
     }
 
-    /// Takes a request out of the burst. The last one takes the burst off the list. Returns how many
-    /// others are to be woken.
+    /// Takes a request out of the burst, and, if it is the last one, the burst off the list.
+    ///
+    /// Returns how many others are to be woken.
     fn leave(&self) -> u32 {
         let mut bursts = BURSTS.lock();
         let requests = self.requests.as_mut(&mut bursts);
@@ -88,7 +90,7 @@ impl Burst {
     }
 }
 
-/// A request that copies an image. Ends when it is dropped.
+/// A request that copies an image, until it is dropped.
 pub(super) struct Copying(Arc<Burst>);
 
 impl Drop for Copying {
@@ -99,9 +101,11 @@ impl Drop for Copying {
 }
 
 impl Copying {
-    /// Begins the copy of an image. If it is one of a burst, the first one of that gets a moment
-    /// before; a signal ends this wait, and no more than that. Returns [`None`] if there is no
-    /// memory to note the copy down.
+    /// Begins the copy of an image.
+    ///
+    /// If it is one of a burst, it waits a moment for the first one. A signal ends this wait alone.
+    ///
+    /// Returns [`None`] if there is no memory to note the copy down.
     pub(super) fn of(name: &CStr) -> Option<Self> {
         let new = Burst::new(name).ok()?;
 

@@ -148,7 +148,9 @@ impl Image for OpenFile {
     }
 }
 
-/// Reads what starts at `pos`. Fails with [`ENOEXEC`] if that is not part of the image.
+/// Reads what starts at `pos`.
+///
+/// Fails with [`ENOEXEC`] if that is not part of the image.
 fn read<T: FromBytes + IntoBytes>(image: &dyn Image, pos: u64, to: &mut [T]) -> Result {
     let bytes = to.as_mut_bytes();
     let end = pos.checked_add(bytes.len() as u64).ok_or(ENOEXEC)?;
@@ -179,8 +181,9 @@ fn header(image: &dyn Image) -> Result<Header> {
     Ok(header)
 }
 
-/// Checks whether a section holds `struct module`. Few are of that size: the names of others are
-/// not read.
+/// Checks whether a section holds `struct module`.
+///
+/// Few are of that size: the names of others are not read.
 fn holds_module(image: &dyn Image, section: &Section, names: u64) -> Result<bool> {
     if wide(section.size) != size_of::<bindings::module>() as u64 {
         return Ok(false);
@@ -192,8 +195,9 @@ fn holds_module(image: &dyn Image, section: &Section, names: u64) -> Result<bool
     Ok(name == *MODULE_SECTION)
 }
 
-/// Finds `struct module`, searching from the end, as it is linked late. That it is the only one is
-/// left to the checks of the whole image.
+/// Finds `struct module`, searching from the end, as it is linked late.
+///
+/// That it is the only one is left to the checks of the whole image.
 fn find_module(image: &dyn Image) -> Result<u64> {
     let header = header(image)?;
     let mut room = [Section::default(); BATCH];

@@ -141,6 +141,13 @@ impl Claim {
         assert_eq!(self.end(error), error);
     }
 
+    /// Fails as an owner that a signal ends, which the task handles then.
+    pub fn interrupt(self) {
+        kernel::task::current().signal();
+        self.fail(errno::ERESTARTSYS);
+        kernel::task::current().handle_signal();
+    }
+
     /// Tells the load that it has, or has a share in, from all others.
     pub fn id(&self) -> usize {
         self.0.load.addr()

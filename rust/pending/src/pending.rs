@@ -150,10 +150,10 @@ impl PendingLoad {
     }
 }
 
-/// Ends the wait of about so many tasks, and of all that come later.
+/// Ends the wait of all tasks that wait now, of which there are about so many, or later.
 ///
-/// It wakes them one by one: [`Completion::complete_all`] disables interrupts until it has woken
-/// all that wait. There is one call of it for those that were not counted.
+/// [`Completion::complete_all`] disables interrupts until it has woken all that wait. So it wakes
+/// only those that have not been counted, after the others were woken one by one.
 fn wake_all(wait: &Completion, tasks: u32) {
     for _ in 0..tasks {
         wait.complete();
@@ -161,8 +161,9 @@ fn wake_all(wait: &Completion, tasks: u32) {
     wait.complete_all();
 }
 
-/// Sleeps, interruptibly, until no load of `name` is pending, or for `timeout`. Returns how much of
-/// that is left.
+/// Sleeps, interruptibly, until no load of `name` is pending, or for `timeout`.
+///
+/// Returns how much of that is left.
 ///
 /// # Errors
 ///
@@ -196,6 +197,8 @@ impl Owner {
         drop(removed);
 
         load.outcome.populate(outcome);
+        // ORDERING: Nobody joins a load that is not on the list. A count that is a little too high
+        // or too low does no harm.
         wake_all(&load.ended, load.duplicates.load(Relaxed));
     }
 }
@@ -204,8 +207,8 @@ impl Owner {
 fn end_load(owner: Owner, outcome: Outcome, ret: c_int) {
     let load = owner.0.clone();
 
-    owner.end(outcome);
     let age = load.since.elapsed().as_nanos();
+    owner.end(outcome);
     // SAFETY: The name is nul-terminated, and `load` keeps it alive.
     unsafe { module_finish(load.name.as_char_ptr(), ret, age) };
 }
@@ -310,6 +313,7 @@ impl Claim {
     ///
     /// * [`EEXIST`] if the module is live.
     /// * [`ENOENT`] if no load of `name` is pending.
+    // There are two calls, and this is no hot path.
     #[inline(never)]
     fn at_first_sight(name: &CStr) -> Result<Self> {
         match look_up(&PENDING.lock(), name) {
@@ -319,7 +323,9 @@ impl Claim {
         }
     }
 
-    /// Looks at an image before it is copied. A request without a name has nothing then.
+    /// Looks at an image before it is copied.
+    ///
+    /// A request for an image without a name has nothing then.
     ///
     /// # Errors
     ///
@@ -377,7 +383,9 @@ impl Claim {
     }
 }
 
-/// Finds the pending load of `name`. If there is none, a load of `name` is permitted.
+/// Finds the pending load of `name`.
+///
+/// If there is none, a load of `name` is permitted.
 ///
 /// # Errors
 ///
@@ -450,8 +458,9 @@ impl State {
     }
 }
 
-/// Notes down a duplicate that got `error`. Its image, or that of the load that it waited for, was
-/// checked and has that name.
+/// Notes down a duplicate that got `error`.
+///
+/// Its image, or that of the load that it waited for, was checked and has that name.
 fn count(_name: &CStr, error: Error) -> Error {
     #[cfg(CONFIG_MODULE_STATS)]
     if error == EEXIST || error == EBUSY {
@@ -461,7 +470,9 @@ fn count(_name: &CStr, error: Error) -> Error {
     error
 }
 
-/// Initializes the list of pending loads. Returns 0.
+/// Initializes the list of pending loads.
+///
+/// Returns 0.
 ///
 /// # Safety
 ///
@@ -470,7 +481,7 @@ fn count(_name: &CStr, error: Error) -> Error {
 pub unsafe extern "C" fn mod_claim_init() -> c_int {
     // SAFETY: By the safety requirements, this is the only call, and the first use of the list.
     unsafe { PENDING.init() };
-    // SAFETY: The same.
+    // SAFETY: By the safety requirements, this is the only call, and the first use of its list.
     unsafe { copying::init() };
     0
 }
@@ -562,7 +573,9 @@ pub unsafe extern "C" fn mod_claim_live(claim: *mut bindings::mod_claim) {
     }
 }
 
-/// Ends a claim, see `claim.h`. Waits for the load that the request shares in.
+/// Ends a claim, see `claim.h`.
+///
+/// Waits for the load that the request shares in.
 ///
 /// # Safety
 ///

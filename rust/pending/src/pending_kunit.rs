@@ -3,7 +3,7 @@
 //! Tests of the list of pending loads.
 //!
 //! No kernel thread gets a signal: the waits that a signal ends are tested from user space, by
-//! `tools/testing/selftests/module/`.
+//! `tools/testing/selftests/module/`. So is the file in debugfs.
 
 use super::*;
 use kernel::{
@@ -52,14 +52,17 @@ impl<T: Send + 'static> Results<T> {
         )
     }
 
-    /// Adds a result. One that does not fit is missed by [`Self::take`].
+    /// Adds a result.
+    ///
+    /// One that does not fit is missed by [`Self::take`].
     fn push(&self, result: T) {
         let _ = self.all.lock().push_within_capacity(result);
         self.more.notify_all();
     }
 
-    /// Sleeps until there are `count` results, then takes all. It does not sleep for ever, so that
-    /// a bug fails the test.
+    /// Sleeps until there are `count` results, then takes all.
+    ///
+    /// It does not sleep for ever, so that a bug fails the test.
     fn take(&self, count: usize) -> Result<KVec<T>> {
         let room = KVec::with_capacity(TASKS, GFP_KERNEL)?;
         let mut left = msecs_to_jiffies(PATIENCE);
@@ -97,7 +100,9 @@ fn share(name: &CStr) -> Result<Duplicate> {
     }
 }
 
-/// What a duplicate learns. The load must have ended.
+/// Returns the outcome that a duplicate gets.
+///
+/// The load must have ended.
 fn outcome(duplicate: Duplicate) -> Result<Outcome> {
     let results = Results::new()?;
     results.spawn(move || duplicate.wait())?;
@@ -139,7 +144,9 @@ fn wait(name: &'static CStr, timeout: Jiffies) -> Result<Result<Jiffies>> {
 
 const OUTCOMES: [Outcome; 3] = [Outcome::Live, Outcome::Failed, Outcome::Interrupted];
 
-/// Loads that fail, one after the other. Returns how many there were.
+/// Makes loads that fail, one after the other.
+///
+/// Returns how many there were.
 fn fail_to_load(owners: &Atomic<i32>) -> Result<usize> {
     let mut loads = 0;
     for _ in 0..ROUNDS {

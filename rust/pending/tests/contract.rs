@@ -375,7 +375,7 @@ mod signals {
         interrupted(Spawned::signal, EINTR, AGAIN);
         interrupted(Spawned::kill, EINTR, AGAIN);
         interrupted(Spawned::kill, ENOMEM, AGAIN);
-        interrupted(Spawned::expire, ERESTARTSYS, AGAIN);
+        interrupted(Spawned::expire, ERESTARTSYS, EBUSY);
         interrupted(Spawned::expire, EINTR, EBUSY);
         interrupted(Spawned::signal, ENODEV, EBUSY);
     }
@@ -396,7 +396,7 @@ mod signals {
         explore(|| {
             assert_eq!(signalled(Claim::succeed), EEXIST);
             assert_eq!(signalled(|owner| owner.fail(ENODEV)), EBUSY);
-            assert_eq!(signalled(|owner| owner.fail(ERESTARTSYS)), ERESTARTSYS);
+            assert_eq!(signalled(Claim::interrupt), ERESTARTSYS);
         });
     }
 }
@@ -694,6 +694,19 @@ mod copies {
     }
 
     #[test]
+    fn a_copy_without_memory_for_its_name_lets_the_others_go_on() {
+        explore(|| {
+            let mut first = copy(NAME);
+            let other = put_off(NAME);
+            memory::limit(0);
+            assert_eq!(first.name(OTHER, 0), ENOMEM);
+            memory::limit(usize::MAX);
+            first.fail(ENOMEM);
+            assert_eq!(first_sight(other), 0);
+        });
+    }
+
+    #[test]
     fn interrupts_are_not_disabled_while_all_copies_are_woken() {
         explore(|| {
             let first = copy(NAME);
@@ -774,7 +787,7 @@ mod loads {
                     });
                 let owner = own(NAME);
                 let duplicate = sleeping(move || request.call());
-                owner.fail(ERESTARTSYS);
+                owner.interrupt();
                 assert_eq!(duplicate.join(), result);
                 assert_eq!((calls.load(Relaxed), runs.load(Relaxed)), (2, inits));
                 own(NAME).succeed();
@@ -856,7 +869,7 @@ mod shows {
             for (end, names) in [
                 (Claim::succeed as fn(Claim), &[NAME][..]),
                 (|owner: Claim| owner.fail(ENODEV), &[NAME][..]),
-                (|owner: Claim| owner.fail(ERESTARTSYS), &[][..]),
+                (Claim::interrupt, &[][..]),
             ] {
                 let [owner, duplicate] = [own(NAME), join(NAME)];
                 end(owner);

@@ -452,7 +452,7 @@ mod signals {
             let owner = own(NAME);
             let [killed, other] = [waiter(NAME), waiter(NAME)];
             killed.kill();
-            owner.fail(ERESTARTSYS);
+            owner.interrupt();
             assert_eq!(killed.join(), ERESTARTSYS);
             assert_eq!(other.join(), AGAIN);
         });
@@ -465,7 +465,7 @@ mod signals {
             let runs = Runs::default();
             let owner = own(NAME);
             let others = [runs.loader(NAME, 0), runs.loader(NAME, 0)];
-            owner.fail(ERESTARTSYS);
+            owner.interrupt();
             assert_eq!(sorted(others.map(Spawned::join)), [EEXIST, 0]);
             assert_eq!(runs.get(), 1);
         });
@@ -481,7 +481,7 @@ mod signals {
             let once = move || if asked.fetch_add(1, Relaxed) == 0 { 0 } else { EPERM };
             let denied = call(runs.of(Request::small(NAME).if_permitted(once), 0));
             let other = runs.loader(NAME, 0);
-            owner.fail(ERESTARTSYS);
+            owner.interrupt();
             match (denied.join(), other.join()) {
                 (EPERM, 0) | (0, EEXIST) | (EEXIST, 0) => {}
                 results => panic!("{results:?}"),

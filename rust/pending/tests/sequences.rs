@@ -232,8 +232,13 @@ impl Names {
         match mem::take(&mut self.0[name].load) {
             Load::Pending(owner, module, waiters) => {
                 module.free();
-                owner.fail(ret);
-                let expected = if ret == ERESTARTSYS { AGAIN } else { EBUSY };
+                let expected = if ret == ERESTARTSYS {
+                    owner.interrupt();
+                    AGAIN
+                } else {
+                    owner.fail(ret);
+                    EBUSY
+                };
                 waiters.into_iter().for_each(|waiter| assert_eq!(waiter.join(), expected));
             }
             other => self.0[name].load = other,
