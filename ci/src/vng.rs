@@ -2,6 +2,7 @@
 //! Guests in virtme-ng: a shell script on the host's files.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -19,6 +20,9 @@ use crate::ui::Step;
 /// Folders of the guest: the kernel's stage folder, and that for results.
 const STAGE: &str = "/tmp/stage";
 pub const OUT: &str = "/tmp/out";
+/// Options of virtme-ng: the guest's clock counts instructions, one for each nanosecond. For one
+/// processor.
+pub const EXACT: [&str; 2] = ["--disable-kvm", "--qemu-opts=-icount shift=0,sleep=off"];
 /// The verdict on a guest that was killed because it did not come up.
 const HUNG: &str = "hang in boot";
 
@@ -39,7 +43,12 @@ pub struct Guest<'a> {
 /// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
 pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
     // What an earlier guest has left there is not to be taken for this one's.
-    let _ = fs::remove_dir_all(&guest.out);
+    match fs::remove_dir_all(&guest.out) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", guest.out.display()));
+        }
+        _ => {}
+    }
     fs::create_dir_all(&guest.out).with_context(|| format!("cannot make {}", guest.out.display()))?;
     let script = "run.sh";
     fs::write(guest.out.join(script), wrapped(guest))?;
@@ -49,7 +58,10 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
     boot::save_command(project, step, &qemu(&vng)?)?;
     let mut boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
     if boot.verdict.what == HUNG && !kvm_works() {
-        println!("{}: hung before it was up, as emulated guests do now and then: once more", guest.name);
+        project.ui.say(&format!(
+            "{}: hung before it was up, as emulated guests do now and then: once more",
+            guest.name
+        ));
         boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
     }
     step.write(&fs::read_to_string(guest.out.join("leaks")).unwrap_or_default())?;

@@ -14,11 +14,7 @@ use crate::build::Kernel;
 use crate::demo::CPUS;
 use crate::deps::Tools;
 use crate::project::Project;
-use crate::vng::{self, Guest, OUT};
-
-/// Of virtme-ng: the guest's clock counts instructions, one for each nanosecond. For one
-/// processor.
-const EXACT: [&str; 2] = ["--disable-kvm", "--qemu-opts=-icount shift=0,sleep=off"];
+use crate::vng::{self, Guest, EXACT, OUT};
 
 /// As `timeout` says that it was one.
 const GAVE_UP: &str = "124";
