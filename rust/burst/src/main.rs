@@ -10,7 +10,6 @@ mod module;
 mod report;
 mod request;
 mod run;
-mod vmalloc;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,7 @@
 use std::{thread::sleep, time::Duration};
 
 use anyhow::{ensure, Context, Result};
+use burst::vmalloc::Peak;
 use nix::{errno::Errno, unistd::Uid};
 
 use crate::{
@@ -14,7 +15,6 @@ use crate::{
     module::{name_of, Unloaded},
     report::{Facts, Report},
     request::{Request, State},
-    vmalloc::Peak,
 };
 
 const SAMPLING: Duration = Duration::from_millis(2);

@@ -3,17 +3,28 @@
 //! udev's coldplug of the processors, as at boot: for each of them one of its workers loads all
 //! modules that fit.
 
-use std::{fs, path::Path, process::Command, time::Instant};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{ensure, Context, Result};
+use burst::vmalloc::Peak;
 use serde::Serialize;
 
 use crate::module::{self, Module};
 
+/// Each look takes some 10 µs.
+const SAMPLING: Duration = Duration::from_millis(5);
+
 /// What it cost, over the whole machine.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// Modules that are live now.
+    /// Modules that are live now, of those that were asked about.
     modules: usize,
     /// From the first event until udev has handled all.
     wall_ms: f64,
@@ -21,19 +32,17 @@ struct Report {
     cpu_ms: u64,
     /// Context switches.
     switches: u64,
+    /// Above what was in use before.
+    peak_vmalloc_kib: u64,
 }
 
 /// Has udev load the modules of `list`, a modules.dep beside them, and unloads them; JSON.
-pub fn run(list: &Path) -> Result<String> {
-    let text = fs::read_to_string(list).with_context(|| format!("{}", list.display()))?;
-    let dir = list.parent().context("not a file")?;
-    let files = text.lines().filter_map(|line| line.split_once(':'));
-    let modules: Vec<Module> =
-        files.map(|(file, _)| Module::read(&dir.join(file))).collect::<Result<_>>()?;
+/// Without a list it loads what there is, and that stays.
+pub fn run(list: Option<&Path>) -> Result<String> {
+    let modules = list.map_or(Ok(vec![]), listed)?;
     let before = Counters::now()?;
     let released = Instant::now();
-    udevadm(&["trigger", "--action=add", "--subsystem-match=cpu"])?;
-    udevadm(&["settle", "--timeout=300"])?;
+    let peak_vmalloc_kib = peak_while(coldplug)?;
     let wall_ms = released.elapsed().as_secs_f64() * 1e3;
     let after = Counters::now()?;
     let live = modules.iter().filter(|module| module.state() == "live").count();
@@ -44,7 +53,39 @@ pub fn run(list: &Path) -> Result<String> {
         wall_ms,
         cpu_ms: (after.system_ticks - before.system_ticks) * 10,
         switches: after.switches - before.switches,
+        peak_vmalloc_kib,
     })?)
+}
+
+fn listed(list: &Path) -> Result<Vec<Module>> {
+    let text = fs::read_to_string(list).with_context(|| format!("{}", list.display()))?;
+    let dir = list.parent().context("not a file")?;
+    let files = text.lines().filter_map(|line| line.split_once(':'));
+    files.map(|(file, _)| Module::read(&dir.join(file))).collect()
+}
+
+fn coldplug() -> Result<()> {
+    udevadm(&["trigger", "--action=add", "--subsystem-match=cpu"])?;
+    udevadm(&["settle", "--timeout=3000"])
+}
+
+/// The highest use of vmalloc memory while `work` runs.
+fn peak_while(work: impl FnOnce() -> Result<()>) -> Result<u64> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watcher = scope.spawn(|| -> Result<u64> {
+            let mut peak = Peak::start()?;
+            while !done.load(Ordering::Relaxed) {
+                peak.sample()?;
+                thread::sleep(SAMPLING);
+            }
+            Ok(peak.kib())
+        });
+        let worked = work();
+        done.store(true, Ordering::Relaxed);
+        let peak = watcher.join().expect("it does not panic");
+        worked.and(peak)
+    })
 }
 
 fn udevadm(args: &[&str]) -> Result<()> {

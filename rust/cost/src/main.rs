@@ -33,10 +33,11 @@ enum Mode {
         #[arg(long, default_value_t = 21)]
         rounds: u32,
     },
-    /// What udev does at boot: for each processor it loads all modules of a modules.dep
+    /// What udev does at boot: for each processor it loads all modules that fit
     Coldplug {
-        /// The file that depmod wrote; the modules are beside it, and where modprobe finds them
-        list: PathBuf,
+        /// The modules that must be live then, and are unloaded: a modules.dep that is beside
+        /// them; without it, what udev has loaded stays
+        list: Option<PathBuf>,
     },
     /// All modules of a modules.dep at once: each caller loads what its module needs, then it
     Many {
@@ -61,7 +62,7 @@ enum Mode {
 fn main() -> ExitCode {
     let report = match Args::parse().mode {
         Mode::Single { file, rounds } => single::run(&file, rounds),
-        Mode::Coldplug { list } => coldplug::run(&list),
+        Mode::Coldplug { list } => coldplug::run(list.as_deref()),
         Mode::Many { list } => many::run(&list),
         Mode::Waits { base, users, other, rounds } => waits::run(&base, &users, &other, rounds),
     };
