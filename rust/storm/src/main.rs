@@ -3,6 +3,7 @@
 //! Reads a trace of a boot and shows which modules were asked for, how often, and at what
 //! cost; what of it the series would save, and what not.
 
+mod json;
 mod line;
 mod model;
 mod picture;
@@ -26,6 +27,9 @@ struct Args {
     /// Show modules that were asked for once, too.
     #[arg(long)]
     all: bool,
+    /// Print counts of all modules as JSON instead.
+    #[arg(long)]
+    json: bool,
     /// Draw the boot into this file (SVG).
     #[arg(long)]
     picture: Option<PathBuf>,
@@ -45,11 +49,16 @@ fn run(args: &Args) -> Result<()> {
     let name = args.trace.display();
     let trace = request::read(&read(&args.trace)?).with_context(|| name.to_string())?;
     let modules = model::modules(&trace);
-    let mut text = report::text(&trace, &modules, args.all);
+    let mut text = match args.json {
+        true => json::text(&trace, &modules),
+        false => report::text(&trace, &modules, args.all),
+    };
     if let Some(file) = &args.picture {
         let svg = picture::draw(&report::rows(&modules, args.all))?;
         fs::write(file, svg).with_context(|| format!("cannot write {}", file.display()))?;
-        text += &format!("\nThe picture is {}.\n", file.display());
+        if !args.json {
+            text += &format!("\nThe picture is {}.\n", file.display());
+        }
     }
     match io::stdout().write_all(text.as_bytes()) {
         // The reader may have seen enough.
