@@ -75,6 +75,20 @@ impl Apt {
         extract(step, &self.dir, &to)?;
         Ok(to)
     }
+
+    /// The same with all that they need, so that programs of theirs run.
+    pub fn unpack_all(&self, step: &mut Step, packages: &[&str]) -> Result<PathBuf> {
+        // For apt nothing is installed, so that it gets all that the packages need.
+        let status = self.dir.join("status");
+        fs::write(&status, "")?;
+        let status = format!("Dir::State::status={}", status.display());
+        step.run(&mut self.get(&["-o", &status, "update"]))?;
+        let install = ["-o", &status, "install", "--download-only", "--no-install-recommends", "-y"];
+        step.run(self.get(&install).args(packages))?;
+        let root = self.dir.join("root");
+        extract(step, &self.dir.join("cache/archives"), &root)?;
+        Ok(root)
+    }
 }
 
 /// Unpacks all packages that are in `from` into `to`.

@@ -7,11 +7,11 @@ mod compile;
 mod guest;
 mod kernels;
 mod objects;
-mod plan;
-mod plot;
+pub mod plan;
+pub mod plot;
 mod readme;
-mod results;
-mod target;
+pub mod results;
+pub mod target;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -18,7 +18,7 @@ use crate::initramfs;
 use crate::kbuild;
 use crate::kconfig::Fragments;
 use crate::kselftest;
-use crate::matrix::{self, Arch, SUITES};
+use crate::matrix::{self, Arch, SCALE, SUITES};
 use crate::project::Project;
 use crate::series;
 use crate::tree::Tree;
@@ -100,7 +100,7 @@ impl<'a> Job<'a> {
             obj: tree.build.join(&name),
             stage: tree.build.join(format!("{name}-guest")),
             has_initramfs: matrix::has_initramfs(variant),
-            has_modprobe: SUITES.contains(&variant),
+            has_modprobe: SUITES.contains(&variant) || SCALE.contains(&variant),
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
             like: matrix::like(variant).map(|like| tree.build.join(format!("{}-{like}", arch.name))),
             name,

@@ -34,6 +34,7 @@ mod readme;
 mod rebase;
 mod report;
 mod rust;
+mod scale;
 mod series;
 mod shell;
 mod storm;
@@ -100,7 +101,7 @@ pub struct Options {
     /// which kernel `shell`, `soak` and `signals` boot (on; with DEBUG=1, debug)
     #[arg(long, env = "KERNEL", value_name = "name", value_parser = PossibleValuesParser::new(matrix::variants()), global = true)]
     kernel: Option<String>,
-    /// how often `boot` measures each kernel; from 5 on, README.md gets them, if the series is that of patches/
+    /// how often `boot` and `scale` measure each kernel; from 5 rounds of `boot` on, README.md gets them, if the series is that of patches/
     #[arg(long, env = "ROUNDS", value_name = "n", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     rounds: u32,
     /// `bench` measures less, in minutes, and keeps it out of README.md
@@ -124,6 +125,9 @@ pub struct Options {
     /// the recorded boot that `storm` reads
     #[arg(long, env = "TRACE", value_name = "file", global = true)]
     trace: Option<PathBuf>,
+    /// how many processors the guests of `scale` have, in turn
+    #[arg(long, env = "CPUS", value_name = "numbers", default_value = "16,64", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=128), global = true)]
+    cpus: Vec<u32>,
 }
 
 #[derive(Subcommand)]
@@ -156,6 +160,8 @@ enum Verb {
     Signals,
     /// suites by others on both kernels: selftests, stress-ng, modprobe, udev
     Suites,
+    /// a boot of many processors, with udev and drivers of today, on both kernels: CPUS=16,64
+    Scale,
     /// the series on other base kernels: git am and build
     Bases,
     /// the series on another tree, with your hand where needed: KDIR=<git tree, or a name in ci/base.toml>
@@ -240,7 +246,7 @@ fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
         _ if opts.trace.is_some() && !matches!(verb, Verb::Storm) => {
             bail!("TRACE is for the verb storm: leave it out")
         }
-        Verb::Bench | Verb::Parity | Verb::Suites if opts.debug => {
+        Verb::Bench | Verb::Parity | Verb::Scale | Verb::Suites if opts.debug => {
             bail!("this verb compares the ordinary kernels: leave DEBUG out")
         }
         Verb::Bases | Verb::CheckSeries | Verb::Mutants | Verb::Patches | Verb::Submit
@@ -248,7 +254,14 @@ fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
         {
             bail!("this verb is for the series on its own bases: leave KDIR out")
         }
-        Verb::Boot | Verb::Build | Verb::Bench | Verb::Test | Verb::Parity | Verb::Faults | Verb::Suites
+        Verb::Boot
+        | Verb::Build
+        | Verb::Bench
+        | Verb::Test
+        | Verb::Parity
+        | Verb::Faults
+        | Verb::Scale
+        | Verb::Suites
             if opts.kernel.is_some() =>
         {
             bail!("this verb has kernels of its own: leave KERNEL out")
@@ -305,6 +318,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Soak => trial::soak(&project, &tools, &tree),
         Verb::Faults => trial::faults(&project, &tools, &tree),
         Verb::Signals => trial::signals(&project, &tools, &tree),
+        Verb::Scale => scale::run(&project, &tools, &tree),
         Verb::Suites => suites::run(&project, &tools, &tree),
         Verb::Shell => shell::run(&project, &tools, &tree, lock),
         _ => architectures::build(&project, &tools, &tree),

@@ -12,6 +12,8 @@ use crate::project::data;
 pub const COMPARED: [&str; 2] = ["off", "on"];
 /// What the verb `suites` compares: without and with the option.
 pub const SUITES: [&str; 2] = ["suites-off", "suites-on"];
+/// What the verb `scale` compares.
+pub const SCALE: [&str; 2] = ["scale-off", "scale-on"];
 /// What ROOT= builds.
 const ROOT: &str = "vng";
 /// Of which nothing is booted: without the option, and with it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::apt::{self, Apt};
+use crate::apt::Apt;
 use crate::build::{self, Kernel};
 use crate::demo::CPUS;
 use crate::deps::{self, Tools};
@@ -17,7 +17,7 @@ use crate::ktap::{self, Outcome};
 use crate::matrix::SUITES;
 use crate::project::{data, Project};
 use crate::tree::Tree;
-use crate::ui::{self, Step};
+use crate::ui;
 use crate::vng::{self, Guest, OUT};
 
 /// For all suites on one kernel: two cases of kmod's run 150 times if they pass.
@@ -95,22 +95,9 @@ fn unpacked(project: &Project, name: &str, package: &Package) -> Result<PathBuf>
         project.ui.step(&format!("download {name}"), |step| {
             step.note(format!("{wanted} from {}", package.suite));
             let apt = Apt::new(part, &[&package.suite])?;
-            unpack(step, &apt, part, &wanted).with_context(|| apt.lacks(&wanted, "ci/suites.toml"))
+            apt.unpack_all(step, &[&wanted]).with_context(|| apt.lacks(&wanted, "ci/suites.toml"))
         })
     })
-}
-
-fn unpack(step: &mut Step, apt: &Apt, dir: &Path, wanted: &str) -> Result<PathBuf> {
-    // For apt nothing is installed, so that it gets all that the package needs.
-    let status = dir.join("status");
-    fs::write(&status, "")?;
-    let status = format!("Dir::State::status={}", status.display());
-    step.run(&mut apt.get(&["-o", &status, "update"]))?;
-    let install = ["-o", &status, "install", "--download-only", "--no-install-recommends", "-y", wanted];
-    step.run(&mut apt.get(&install))?;
-    let root = dir.join("root");
-    apt::extract(step, &dir.join("cache/archives"), &root)?;
-    Ok(root)
 }
 
 fn boot(project: &Project, tools: &Tools, kernel: &Kernel, suites: &Suites, dir: &Path) -> Result<Results> {

@@ -11,7 +11,7 @@ use crate::chart::{self, GREY};
 
 const SIZE: (u32, u32) = (720, 360);
 /// Of a kernel.
-type Line = (&'static str, Vec<(f64, f64)>);
+pub type Line = (&'static str, Vec<(f64, f64)>);
 
 pub fn has_points(plan: &Plan, plot: &Plot, results: &Results) -> bool {
     !lines(plan, plot, results).is_empty()
@@ -19,10 +19,14 @@ pub fn has_points(plan: &Plan, plot: &Plot, results: &Results) -> bool {
 
 /// The chart, without a picture if nothing of it was measured.
 pub fn draw(plan: &Plan, plot: &Plot, results: &Results) -> Result<String> {
-    let lines = lines(plan, plot, results);
+    draw_lines(plot, "requests at once", &lines(plan, plot, results))
+}
+
+/// The chart of these lines; `x` is what they grow with.
+pub fn draw_lines(plot: &Plot, x: &str, lines: &[Line]) -> Result<String> {
     let mut svg = String::new();
     if !lines.is_empty() {
-        draw_lines(&mut svg, &plot.title, &lines).map_err(|e| anyhow!("{}: {e}", plot.file))?;
+        fill(&mut svg, &plot.title, x, lines).map_err(|e| anyhow!("{}: {e}", plot.file))?;
     }
     Ok(chart::file(&svg))
 }
@@ -42,7 +46,7 @@ fn lines(plan: &Plan, plot: &Plot, results: &Results) -> Vec<Line> {
     all.filter(|(_, points)| !points.is_empty()).collect()
 }
 
-fn draw_lines(svg: &mut String, title: &str, lines: &[Line]) -> Result<(), Box<dyn std::error::Error>> {
+fn fill(svg: &mut String, title: &str, x: &str, lines: &[Line]) -> Result<(), Box<dyn std::error::Error>> {
     let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     let points = || lines.iter().flat_map(|(_, points)| points);
     let bounds = |of: fn(&(f64, f64)) -> f64| {
@@ -61,7 +65,7 @@ fn draw_lines(svg: &mut String, title: &str, lines: &[Line]) -> Result<(), Box<d
         .bold_line_style(GREY.mix(0.3))
         .axis_style(GREY)
         .label_style(chart::text(15))
-        .x_desc("requests at once")
+        .x_desc(x)
         .x_label_formatter(&|n| format!("{n:.0}"))
         .y_label_formatter(&|v| super::target::number(*v))
         .draw()?;

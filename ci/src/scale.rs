@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The verb `scale`: what udev asks for at the boot of a machine with many processors, on the
+//! kernel without and with the option, against the targets.
+
+mod debian;
+mod guest;
+mod plan;
+mod readme;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{bail, Result};
+
+use self::guest::{Measured, Parts};
+use self::plan::Plan;
+use crate::bench::results::Results;
+use crate::bench::target::{self, Verdict};
+use crate::build;
+use crate::deps::Tools;
+use crate::matrix::{COMPARED, SCALE};
+use crate::project::Project;
+use crate::tree::Tree;
+
+/// Where a full run leaves its numbers.
+const DIR: &str = "ci/scale";
+const NUMBERS: &str = "results.json";
+
+pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let plan = plan::plan();
+    let arch = project.opts.arch.with_vng()?;
+    let archives = plan.debian.iter().map(|debian| Ok((debian, debian::archive(project, debian)?)));
+    let archives = archives.collect::<Result<Vec<_>>>()?;
+    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SCALE))?;
+    let programs = guest::programs(project)?;
+    let mut results = Results { about: about(&plan, project), ..Results::default() };
+    for _ in 0..project.opts.rounds {
+        for cpus in &project.opts.cpus {
+            for (debian, archive) in &archives {
+                for (label, variant) in COMPARED.into_iter().zip(SCALE) {
+                    let parts = Parts { plan: &plan, kernel: &kernels[variant], label };
+                    let Measured { coldplug, burst } =
+                        guest::run(project, &parts, (debian, archive), &programs, *cpus)?;
+                    results.add(label, &plan::key(&debian.name, *cpus), coldplug);
+                    if let Some(burst) = burst {
+                        results.add(label, &plan::key(&plan.burst.key, *cpus), burst);
+                    }
+                }
+            }
+        }
+    }
+    let full = plan.is_full(&project.opts.cpus);
+    save(project, &plan, &results, full && tree.is_published(project)?)?;
+    judge(&plan, &results, full)
+}
+
+/// Where and how this was measured.
+fn about(plan: &Plan, project: &Project) -> BTreeMap<String, String> {
+    let cpus: Vec<String> = project.opts.cpus.iter().map(u32::to_string).collect();
+    let text = format!(
+        "Without the option → with it, by `make scale CPUS={}`: emulated (`{}`), rounds: {}.",
+        cpus.join(","),
+        plan.qemu.join(" "),
+        project.opts.rounds,
+    );
+    [("how".to_owned(), text)].into()
+}
+
+fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Result<()> {
+    let name = if publish { DIR } else { "build/scale" };
+    let dir = project.root.join(name);
+    fs::create_dir_all(&dir)?;
+    results.write(&dir.join(NUMBERS))?;
+    for plot in &plan.plots {
+        fs::write(dir.join(&plot.file), readme::draw(plot, results)?)?;
+    }
+    if publish {
+        let path = project.root.join("README.md");
+        fs::write(&path, readme::fill(&fs::read_to_string(&path)?, plan, results)?)?;
+    }
+    println!("numbers and charts are in {name}/");
+    Ok(())
+}
+
+/// Shows the numbers and the targets. What a full run has not measured is a failure.
+fn judge(plan: &Plan, results: &Results, full: bool) -> Result<()> {
+    println!("{}\n\n{}", readme::table(plan, results), target::table(&plan.targets, results));
+    let failed = |verdict: &Verdict| match verdict {
+        Verdict::Reached(_) => false,
+        Verdict::Missed(_) => true,
+        Verdict::Unknown => full,
+    };
+    let verdicts = plan.targets.iter().map(|target| target::judge(target, results));
+    match verdicts.filter(failed).count() {
+        0 => Ok(()),
+        missed => bail!("{missed} of {} targets were missed", plan.targets.len()),
+    }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One guest: a kernel with a Debian's user space in memory. It measures udev's coldplug of
+//! the processors, and the burst.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use serde_json::{json, Map, Value};
+
+use super::debian;
+use super::plan::{Debian, Plan};
+use crate::boot;
+use crate::build::{self, Kernel};
+use crate::child;
+use crate::initramfs;
+use crate::judge::{DONE, PROGRESS, UP};
+use crate::project::Project;
+use crate::storm;
+use crate::ui::Step;
+
+/// Programs of the guest, without shared libraries: it has others than this machine.
+const PROGRAMS: [&str; 2] = ["burst", "cost"];
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Modules of the burst.
+const MODULES: [&str; 2] = ["test_module_gate.ko", "burst_big.ko"];
+/// Of QEMU, and where the guest has it.
+const RESULTS: &str = "results";
+
+/// `{SCRIPT}` is what it measures, in the folder for results.
+const INIT: &str = "\
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0
+/bin/busybox --install -s /usr/local/bin
+# Its modprobe is not the one to be measured.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin
+mkdir -p /proc /sys /dev /run /tmp /results
+[ -e /lib/modules ] || ln -s /usr/lib/modules /lib/modules
+for kind in proc:/proc sysfs:/sys devtmpfs:/dev tmpfs:/run tmpfs:/tmp tracefs:/sys/kernel/tracing; do
+	mount -t ${kind%:*} none /${kind#*:}
+done
+mount -t 9p -o trans=virtio,version=9p2000.L results /results
+echo '{UP}' > /dev/kmsg
+( cd /results || exit
+{SCRIPT}) > /results/output 2>&1
+echo \"{DONE}$?\" > /dev/kmsg
+poweroff -f
+";
+
+/// The processors are there, and what their drivers are named for: udev has seen none of it.
+const COLDPLUG: &str = "\
+udevd=/usr/lib/systemd/systemd-udevd
+[ -x $udevd ] || udevd=/lib/systemd/systemd-udevd
+$udevd --daemon || exit
+sh /record.sh start || exit
+cost coldplug > coldplug.json || exit
+sh /record.sh stop > trace || exit
+";
+
+/// Before the burst, and after it.
+const CLOCK: &str = "cat /proc/uptime >> /results/uptime\n";
+
+/// What all guests of a kernel share.
+pub struct Parts<'a> {
+    pub plan: &'a Plan,
+    pub kernel: &'a Kernel,
+    /// Its name among the results.
+    pub label: &'a str,
+}
+
+/// Builds the programs; the folder that they are in.
+pub fn programs(project: &Project) -> Result<PathBuf> {
+    let target = project.root.join("rust/target");
+    project.ui.step("build the guest's programs", |step| {
+        let mut cargo = child::command("cargo");
+        cargo.args(["build", "--release", "--locked", "--target", TARGET, "--manifest-path"]);
+        cargo.arg(project.root.join("rust/Cargo.toml")).arg("--target-dir").arg(&target);
+        cargo.args(PROGRAMS.map(|name| format!("-p={name}")));
+        step.run(cargo.env("RUSTFLAGS", "-C target-feature=+crt-static")).map(drop)
+    })?;
+    Ok(target.join(TARGET).join("release"))
+}
+
+/// What was measured: the coldplug, and the burst if it was.
+pub struct Measured {
+    pub coldplug: Value,
+    pub burst: Option<Value>,
+}
+
+/// Boots and measures.
+pub fn run(
+    project: &Project,
+    parts: &Parts,
+    (debian, archive): (&Debian, &Path),
+    programs: &Path,
+    cpus: u32,
+) -> Result<Measured> {
+    let name = format!("{}, {cpus} processors, {}", debian.name, parts.label);
+    let out = project.root.join(format!("build/results/scale-{}-{cpus}-{}", debian.suite, parts.label));
+    let _ = fs::remove_dir_all(&out);
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    project.ui.step(&name, |step| {
+        let init = init(&script(parts.plan, debian, cpus));
+        let initrd = out.join("initrd");
+        join(&initrd, &[archive, &ours(project, step, parts.kernel, programs, &out, &init)?])?;
+        let mut qemu = command(parts, &initrd, &out, cpus);
+        boot::save_command(project, step, &initramfs::quoted(&qemu)?)?;
+        let limit = Duration::from_secs(parts.plan.limit_s);
+        let verdict = boot::run(step, &mut qemu, &format!("scale {}", parts.label), limit)?.verdict;
+        fs::remove_file(&initrd)?;
+        if !verdict.is_clean() {
+            let said = fs::read_to_string(out.join("output")).unwrap_or_default();
+            bail!("{verdict} {}", said.lines().last().unwrap_or_default());
+        }
+        let requests = storm::json(project, step, &out.join("trace"))?;
+        let coldplug = merged(&read(&out.join("coldplug.json"))?, &requests)?;
+        step.note(format!("{} requests, {} ms", coldplug["requests"], coldplug["wall_ms"]));
+        let burst = debian.has_burst.then(|| burst(&out)).transpose()?;
+        Ok(Measured { coldplug, burst })
+    })
+}
+
+fn script(plan: &Plan, debian: &Debian, cpus: u32) -> String {
+    let mut script = COLDPLUG.to_owned();
+    if debian.has_burst {
+        let command = plan.burst.command.replacen("burst ", &format!("burst --requests={cpus} "), 1);
+        script += &format!("echo '{PROGRESS}burst' > /dev/kmsg\ncd /\n{CLOCK}");
+        script += &format!("{command} > /results/burst.json || exit\n{CLOCK}");
+    }
+    script
+}
+
+fn init(script: &str) -> String {
+    INIT.replace("{UP}", UP).replace("{DONE}", DONE).replace("{SCRIPT}", script)
+}
+
+/// The archive of what is not Debian's.
+fn ours(
+    project: &Project,
+    step: &mut Step,
+    kernel: &Kernel,
+    programs: &Path,
+    out: &Path,
+    init: &str,
+) -> Result<PathBuf> {
+    let folder = tempfile::tempdir_in(out)?;
+    let (root, archive) = (folder.path(), out.join("ours"));
+    let bin = root.join("usr/local/bin");
+    fs::create_dir_all(&bin)?;
+    fs::create_dir_all(root.join("usr/lib"))?;
+    PROGRAMS.iter().try_for_each(|name| build::copy_to(&bin, &programs.join(name)).map(drop))?;
+    build::copy_to(root, &project.root.join("rust/storm/record.sh"))?;
+    MODULES.iter().try_for_each(|name| build::copy_to(root, &kernel.stage.join(name)).map(drop))?;
+    fs::write(root.join("init"), init)?;
+    let mut cp = child::command("cp");
+    step.run(cp.arg("-a").arg(kernel.stage.join("lib/modules")).arg(root.join("usr/lib")))?;
+    let mut chmod = child::command("chmod");
+    step.run(chmod.arg("755").arg(root.join("init")))?;
+    debian::pack(step, root, &archive)?;
+    Ok(archive)
+}
+
+/// The kernel takes archives one behind the other.
+fn join(initrd: &Path, archives: &[&Path]) -> Result<()> {
+    let mut file = File::create(initrd).with_context(|| format!("cannot write {}", initrd.display()))?;
+    for archive in archives {
+        io::copy(&mut File::open(archive)?, &mut file)?;
+    }
+    Ok(())
+}
+
+fn command(Parts { plan, kernel, .. }: &Parts, initrd: &Path, out: &Path, cpus: u32) -> Command {
+    let mut qemu = child::command(&kernel.arch.start[0]);
+    qemu.args(&plan.qemu).args(["-smp", &cpus.to_string(), "-m", &format!("{}M", plan.memory_mib(cpus))]);
+    qemu.args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    let out = out.display();
+    qemu.arg("-virtfs").arg(format!("local,path={out},mount_tag={RESULTS},security_model=none"));
+    qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
+    let arch = &kernel.arch;
+    qemu.arg("-append")
+        .arg(format!("console={} rdinit=/init panic=-1 printk.devkmsg=on {}", arch.console, arch.parameter));
+    qemu
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let text = fs::read_to_string(path).with_context(|| format!("no result in {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
+}
+
+/// What burst says, and the work of all that it does.
+fn burst(out: &Path) -> Result<Value> {
+    let uptime = fs::read_to_string(out.join("uptime")).context("the guest has left no uptime")?;
+    let mut all = Map::new();
+    all.insert("work_ms".to_owned(), json!(between(&uptime).context("the guest's uptime is no time")?));
+    flatten("", &read(&out.join("burst.json"))?, &mut all);
+    Ok(Value::Object(all))
+}
+
+/// From the first of two lines of /proc/uptime to the second, in ms.
+fn between(uptime: &str) -> Option<f64> {
+    let mut times = uptime.lines().map(|line| line.split(' ').next()?.parse::<f64>().ok());
+    let (before, after) = (times.next()??, times.next()??);
+    Some(((after - before) * 1000.0).round())
+}
+
+/// What cost has measured, and what the trace says of all requests and of each module.
+fn merged(cost: &Value, requests: &Value) -> Result<Value> {
+    for field in ["lost", "partial"] {
+        if requests[field] != json!(0) {
+            bail!("the trace is not whole: {field} is {}", requests[field]);
+        }
+    }
+    let mut all = Map::new();
+    flatten("", cost, &mut all);
+    flatten("", &requests["all"], &mut all);
+    flatten("", &requests["modules"], &mut all);
+    Ok(Value::Object(all))
+}
+
+/// The fields of objects in objects, with the names of those before theirs: `results.EBUSY`.
+fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
+    match value {
+        Value::Object(fields) if name.is_empty() => {
+            fields.iter().for_each(|(field, value)| flatten(field, value, all));
+        }
+        Value::Object(fields) => {
+            fields.iter().for_each(|(field, value)| flatten(&format!("{name}.{field}"), value, all));
+        }
+        value => drop(all.insert(name.to_owned(), value.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan::plan;
+    use super::*;
+
+    #[test]
+    fn the_scripts_are_such_for_a_shell() {
+        let plan = plan();
+        for debian in &plan.debian {
+            let init = init(&script(&plan, debian, 64));
+            assert!(child::succeeds(child::command("sh").args(["-n", "-c", &init])).unwrap(), "{init}");
+            assert!(!init.contains("{SCRIPT}") && init.contains(UP), "{init}");
+            assert_eq!(init.contains("burst --requests=64 --json"), debian.has_burst, "{init}");
+        }
+    }
+
+    #[test]
+    fn a_modules_numbers_have_its_name_before_them() {
+        let requests = json!({
+            "lost": 0, "partial": 0, "all": { "requests": 3, "results": { "0": 1 } },
+            "modules": { "a": { "requests": 2, "results": { "EBUSY": 1 } } },
+        });
+        let all = merged(&json!({ "wall_ms": 1.5 }), &requests).unwrap();
+        let wanted = json!({
+            "wall_ms": 1.5, "requests": 3, "results.0": 1, "a.requests": 2, "a.results.EBUSY": 1,
+        });
+        assert_eq!(all, wanted);
+    }
+
+    #[test]
+    fn the_clock_is_read_twice() {
+        assert_eq!(between("12.34 99.00\n15.67 120.00\n"), Some(3330.0));
+        assert_eq!(between("12.34 99.00\n"), None);
+    }
+
+    #[test]
+    fn a_trace_with_holes_is_refused() {
+        for (field, count) in [("lost", 1), ("partial", 2)] {
+            let mut requests = json!({ "lost": 0, "partial": 0, "all": {}, "modules": {} });
+            requests[field] = json!(count);
+            let error = merged(&json!({}), &requests).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+    }
+}

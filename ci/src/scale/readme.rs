@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The table, the section of README.md and the charts, from results.json.
+
+use anyhow::{bail, Result};
+
+use super::plan::{self, Plan};
+use crate::bench::plan::Plot;
+use crate::bench::plot::{self, Line};
+use crate::bench::results::Results;
+use crate::bench::target::{self, number};
+use crate::matrix::COMPARED;
+use crate::readme;
+use crate::ui;
+
+/// The same text with the numbers of scale made anew.
+pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {
+    readme::fill(text, "scale", |name| {
+        Ok(match name {
+            "about" => results.about.values().cloned().collect::<Vec<_>>().join("\n"),
+            "table" => table(plan, results),
+            "modules" => modules(plan, results),
+            "targets" => target::table(&plan.targets, results),
+            "plots" => plots(plan, results),
+            _ => bail!("{name}: scale has no such numbers"),
+        })
+    })
+}
+
+/// What was measured of each subject, in the order of processors.
+fn measured<'a>(plan: &'a Plan, results: &'a Results) -> impl Iterator<Item = (&'a str, u32)> {
+    plan.subjects().flat_map(|subject| counts(subject, results).into_iter().map(move |cpus| (subject, cpus)))
+}
+
+fn counts(subject: &str, results: &Results) -> Vec<u32> {
+    let keys = results.measured.values().flat_map(|keys| keys.keys());
+    let mut counts: Vec<u32> = keys.filter_map(|key| plan::cpus(subject, key)).collect();
+    counts.sort();
+    counts.dedup();
+    counts
+}
+
+/// A number without the option, and with it.
+fn cell(results: &Results, key: &str, field: &str, scale: f64) -> String {
+    let one = |kernel: &str| {
+        let value = results.number(&(kernel.into(), key.into(), field.into()));
+        value.map_or("–".to_owned(), |value| number(value / scale))
+    };
+    let numbers = COMPARED.map(one);
+    match numbers.iter().all(|number| number == "–") {
+        true => String::new(),
+        false => numbers.join(" → "),
+    }
+}
+
+/// A row for each guest.
+pub fn table(plan: &Plan, results: &Results) -> String {
+    let columns = [
+        ("requests", "requests", 1.0),
+        ("EEXIST", "results.EEXIST", 1.0),
+        ("EBUSY", "results.EBUSY", 1.0),
+        ("ENODEV", "results.ENODEV", 1.0),
+        ("inits that failed", "failed_inits", 1.0),
+        ("duplicates with memory", "duplicates_with_memory", 1.0),
+        ("peak vmalloc MiB", "peak_vmalloc_kib", 1024.0),
+        ("work, 10⁹ instructions", "wall_ms", 1000.0),
+    ];
+    let mut table = ui::table(["guest"].into_iter().chain(columns.map(|column| column.0)));
+    for (subject, cpus) in measured(plan, results) {
+        let key = plan::key(subject, cpus);
+        let cells = columns.map(|(_, field, scale)| cell(results, &key, field, scale));
+        table.add_row([key].into_iter().chain(cells));
+    }
+    ui::align_right(&mut table, 1..=columns.len());
+    table.to_string()
+}
+
+/// A row for each driver, of the first Debian's largest guest that README.md shows.
+fn modules(plan: &Plan, results: &Results) -> String {
+    let cpus = plan.full.cpus.iter().max().copied().unwrap_or_default();
+    let key = plan::key(&plan.debian[0].name, cpus);
+    let columns = [
+        ("requests", "requests", 1.0),
+        ("EEXIST", "results.EEXIST", 1.0),
+        ("EBUSY", "results.EBUSY", 1.0),
+        ("times init ran", "inits", 1.0),
+        ("first to last, s", "span_ms", 1000.0),
+    ];
+    let mut table = ui::table(["module"].into_iter().chain(columns.map(|column| column.0)));
+    for module in &plan.readme.modules {
+        let cells = columns.map(|(_, field, scale)| cell(results, &key, &format!("{module}.{field}"), scale));
+        table.add_row([module.clone()].into_iter().chain(cells));
+    }
+    ui::align_right(&mut table, 1..=columns.len());
+    table.to_string()
+}
+
+fn plots(plan: &Plan, results: &Results) -> String {
+    let drawn = plan.plots.iter().filter(|plot| !lines(plot, results).is_empty());
+    let lines = drawn.map(|plot| format!("![{}](ci/scale/{})", plot.title, plot.file));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The chart over the number of processors.
+pub fn draw(plot: &Plot, results: &Results) -> Result<String> {
+    plot::draw_lines(plot, "processors", &lines(plot, results))
+}
+
+fn lines(plot: &Plot, results: &Results) -> Vec<Line> {
+    let counts = counts(&plot.key, results);
+    let line = |kernel: &'static str| -> Line {
+        let point = |cpus: &u32| {
+            let key = plan::key(&plot.key, *cpus);
+            let value = results.number(&(kernel.to_owned(), key, plot.field.clone()))?;
+            Some((f64::from(*cpus), value.max(1e-3)))
+        };
+        (kernel, counts.iter().filter_map(point).collect())
+    };
+    COMPARED.map(line).into_iter().filter(|(_, points)| !points.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::plan::plan;
+    use super::*;
+
+    fn results() -> Results {
+        let mut results = Results::default();
+        for (kernel, slope) in [("off", 9), ("on", 1)] {
+            for cpus in [16, 64] {
+                let object = json!({
+                    "requests": 4 * cpus, "results.EBUSY": cpus, "wall_ms": 1000 * cpus * slope,
+                    "skx_edac.inits": slope, "failed_inits": slope,
+                });
+                results.add(kernel, &plan::key("Debian 12", cpus), object);
+            }
+        }
+        results
+    }
+
+    fn row(table: &str, name: &str) -> Vec<String> {
+        let line = table.lines().find(|line| line.starts_with(&format!("| {name}"))).unwrap();
+        line.split('|').map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+    }
+
+    #[test]
+    fn a_row_has_what_was_measured_of_a_guest() {
+        let table = table(&plan(), &results());
+        assert_eq!(table.lines().count(), 4, "{table}");
+        let wanted = ["Debian 12, 64 processors", "256 → 256", "64 → 64", "9 → 1", "576 → 64"];
+        assert_eq!(row(&table, "Debian 12, 64"), wanted);
+    }
+
+    #[test]
+    fn a_driver_has_a_row() {
+        let table = modules(&plan(), &results());
+        assert_eq!(row(&table, "skx_edac"), ["skx_edac", "9 → 1"]);
+        assert_eq!(table.lines().count(), 2 + plan().readme.modules.len());
+    }
+
+    #[test]
+    fn a_chart_grows_with_the_processors() {
+        let (plan, results) = (plan(), results());
+        let plot = &plan.plots[0];
+        let points = lines(plot, &results);
+        assert_eq!(points[0], ("off", vec![(16.0, 144_000.0), (64.0, 576_000.0)]));
+        let svg = draw(plot, &results).unwrap();
+        assert!(svg.contains("processors") && svg.contains("#D6604D"), "{svg}");
+        assert!(plots(&plan, &results).contains(&format!("(ci/scale/{})", plot.file)));
+        assert_eq!(plots(&plan, &Results::default()), "");
+    }
+}
