@@ -34,6 +34,8 @@ pub struct Kernel {
     pub arch: Arch,
     /// The variant.
     pub name: String,
+    /// Where it was built.
+    pub obj: PathBuf,
     pub image: PathBuf,
     /// Modules and programs for the guest.
     pub stage: PathBuf,
@@ -60,8 +62,9 @@ pub fn ensure(
         let job = Job::new(project, tools, tree, arch, variant)?;
         job.build()?;
         let image = job.obj.join(&arch.image.1);
-        let (arch, name, stage) = (arch.clone(), variant.clone(), job.stage);
-        kernels.insert(name.clone(), Kernel { arch, name, image, stage, took: start.elapsed() });
+        let Job { obj, stage, .. } = job;
+        let (arch, name) = (arch.clone(), variant.clone());
+        kernels.insert(name.clone(), Kernel { arch, name, obj, image, stage, took: start.elapsed() });
     }
     Ok(kernels)
 }

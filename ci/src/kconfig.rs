@@ -75,6 +75,12 @@ impl Fragments {
     }
 }
 
+/// Whether a .config has `option` (without CONFIG_) built in, or as a module.
+pub fn is_on(config: &str, option: &str) -> bool {
+    let [built_in, module] = ["y", "m"].map(|value| format!("CONFIG_{option}={value}"));
+    config.lines().any(|line| line == built_in || line == module)
+}
+
 fn option(line: &str) -> Option<(&str, &str)> {
     let line = line.trim();
     if let Some(rest) = line.strip_prefix("# CONFIG_") {
@@ -104,6 +110,14 @@ mod tests {
             let error = asked.check(wrong).unwrap_err().to_string();
             assert!(error.contains("kernel-config/test.config"), "{error}");
         }
+    }
+
+    #[test]
+    fn an_option_is_on_or_off() {
+        let config = "CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\nCONFIG_D_E=y\nCONFIG_F=\"y\"\n";
+        let on = |name| is_on(config, name);
+        assert!(on("A") && on("B") && on("D_E"));
+        assert!(!on("C") && !on("D") && !on("E") && !on("F") && !on("G"));
     }
 
     #[test]

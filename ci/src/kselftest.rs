@@ -12,8 +12,8 @@ use serde::Deserialize;
 
 use crate::build::Kernel;
 use crate::deps::Tools;
+use crate::kconfig;
 use crate::ktap::{self, Outcome};
-use crate::matrix;
 use crate::project::{data, Project};
 use crate::ui::Step;
 use crate::vng::{self, Guest, OUT};
@@ -27,11 +27,28 @@ const LIMIT: Duration = Duration::from_secs(900);
 pub struct Contract {
     pub directory: String,
     pub program: String,
-    with_option: Vec<String>,
     with_libc: Vec<String>,
     pub kunit_skips: Vec<String>,
     /// KUnit suites that must run.
     pub suites: Vec<String>,
+    need: Vec<Need>,
+}
+
+/// Tests of an option.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Need {
+    option: String,
+    tests: Vec<String>,
+}
+
+impl Contract {
+    /// The tests that must be skipped on a kernel of that .config.
+    fn skips(self, config: &str, has_libc: bool) -> Vec<String> {
+        let unmet = self.need.into_iter().filter(|need| !kconfig::is_on(config, &need.option));
+        let without_libc = self.with_libc.into_iter().filter(|_| !has_libc);
+        unmet.flat_map(|need| need.tests).chain(without_libc).collect()
+    }
 }
 
 pub fn contract() -> Contract {
@@ -107,21 +124,15 @@ fn boot(
 /// Judges the output of the program, built over glibc or over nolibc, on that kernel: the tally,
 /// and a line for each test that did not end as it should.
 pub fn judge(output: &str, kernel: &Kernel, has_libc: bool) -> Result<(Tally, Vec<String>)> {
-    let contract = contract();
-    let mut to_skip = kernel.arch.skips.clone();
-    if !matrix::merges(&kernel.name) {
-        to_skip.extend(contract.with_option);
-    }
-    if !has_libc {
-        to_skip.extend(contract.with_libc);
-    }
+    let config = fs::read_to_string(kernel.obj.join(".config")).context("the kernel has no .config")?;
+    let to_skip = contract().skips(&config, has_libc);
     compare(&ktap::parse(output).context("kselftest")?, &to_skip)
 }
 
 /// `to_skip`: what must be skipped.
 fn compare(results: &BTreeMap<String, Outcome>, to_skip: &[String]) -> Result<(Tally, Vec<String>)> {
     if let Some(gone) = to_skip.iter().find(|name| !results.contains_key(*name)) {
-        bail!("{gone} did not run, which ci/contract.toml or ci/kernels.toml names");
+        bail!("{gone} did not run, which ci/contract.toml names");
     }
     let (mut tally, mut surprises) = (Tally::default(), vec![]);
     for (name, outcome) in results {
@@ -150,6 +161,19 @@ mod tests {
             ("xz", Outcome::Skipped("no xz".to_owned())),
         ];
         pairs.map(|(name, outcome)| (name.to_owned(), outcome)).into()
+    }
+
+    #[test]
+    fn a_test_is_skipped_where_its_option_is_off() {
+        let skips = |config: &str, has_libc| contract().skips(config, has_libc);
+        let has = |skips: &[String], name: &str| skips.iter().any(|known| known == name);
+        let (traced, listed, signal) = ("waiters.are_traced", "waiters.are_shown", "waiters.return_on_signal");
+        let bare = skips("# CONFIG_EVENT_TRACING is not set\n", false);
+        assert!([traced, listed, signal].iter().all(|name| has(&bare, name)), "{bare:?}");
+        let merging = skips("CONFIG_MODULE_MERGE_LOADS=y\n", true);
+        assert!(has(&merging, traced) && !has(&merging, listed) && !has(&merging, signal), "{merging:?}");
+        let all: String = contract().need.iter().map(|need| format!("CONFIG_{}=y\n", need.option)).collect();
+        assert!(skips(&all, true).is_empty());
     }
 
     #[test]

@@ -58,8 +58,6 @@ pub struct Arch {
     #[serde(default)]
     pub parameter: String,
     pub vng: Option<String>,
-    #[serde(default)]
-    pub skips: Vec<String>,
 }
 
 impl Arch {
@@ -103,11 +101,6 @@ pub fn has_initramfs(variant: &str) -> bool {
 /// The variant that this one differs from in few options.
 pub fn like(variant: &str) -> Option<String> {
     matrix().variant.remove(variant)?.like
-}
-
-/// Whether the kernel has the option.
-pub fn merges(variant: &str) -> bool {
-    matrix().variant[variant].fragments.iter().any(|name| name == "merge.config")
 }
 
 /// What KERNEL= may be: what boots on the host's file system.
