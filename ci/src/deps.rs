@@ -30,8 +30,22 @@ struct Deps {
     cargo_mutants: String,
     virtme_ng: String,
     virtme_ng_needs: Vec<String>,
+    oldest_rust: OldestRust,
     install: BTreeMap<String, String>,
     need: Vec<Need>,
+}
+
+/// The packages of the oldest Rust that the kernel takes.
+#[derive(Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct OldestRust {
+    pub suite: String,
+    pub version: String,
+    pub packages: Vec<String>,
+}
+
+pub fn oldest_rust() -> OldestRust {
+    deps().oldest_rust
 }
 
 /// Something that is needed; deps.toml says what the fields are.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A newer Rust of the same release of Debian, for an architecture that needs it: unpacked in
-//! the cache, because it cannot be installed beside the one that is there.
+//! Other Rusts than the system's, unpacked in the cache, because they cannot be installed
+//! beside it: the newest of the same release of Debian, for an architecture that needs it, and
+//! the oldest that the kernel takes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,6 +11,7 @@ use anyhow::{Context, Result};
 
 use crate::apt::Apt;
 use crate::child;
+use crate::deps::{self, OldestRust};
 use crate::programs;
 use crate::project::Project;
 use crate::system::System;
@@ -46,6 +48,26 @@ fn unpack(step: &mut Step, part: &Path, suite: &str) -> Result<PathBuf> {
     let packages: Vec<&str> = PACKAGES.into_iter().chain([library]).chain(llvm).collect();
     step.note(packages.join(" "));
     let root = apt.unpack(step, &packages)?;
+    started(step, root)
+}
+
+/// The oldest that the kernel takes (deps.toml).
+pub fn oldest(project: &Project, step: &mut Step) -> Result<Found> {
+    let OldestRust { suite, version, packages } = deps::oldest_rust();
+    let dir = project.cached(&format!("rust-oldest-{version}"), |part| {
+        let apt = Apt::new(part, &[&suite])?;
+        let packages: Vec<_> = packages.iter().map(|name| format!("{name}={version}")).collect();
+        let packages: Vec<_> = packages.iter().map(String::as_str).collect();
+        let root = apt.unpack(step, &packages);
+        started(step, root.with_context(|| apt.lacks(&packages.join(" "), "ci/deps.toml"))?)
+    })?;
+    let path = dir.join("bin/rustc");
+    let version = programs::version(&path).with_context(|| format!("{} does not run", path.display()))?;
+    Ok(Found { path, version })
+}
+
+/// Puts what starts the unpacked programs into `root/bin`, and starts them.
+fn started(step: &mut Step, root: PathBuf) -> Result<PathBuf> {
     fs::create_dir(root.join("bin")).context("no folder for programs")?;
     for program in ["rustc", "rustdoc"] {
         start(&root, program)?;

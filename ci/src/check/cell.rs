@@ -8,16 +8,16 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
-use crate::apt::Apt;
 use crate::child::{self, End};
 use crate::deps::Tools;
 use crate::git::Git;
 use crate::kbuild;
 use crate::matrix;
 use crate::project::Project;
+use crate::rust;
 use crate::ui::{first_error, Step};
 
-use super::plan::{Check, Config, OldestRust, Plan};
+use super::plan::{Check, Config, Plan};
 
 /// A commit of the series.
 pub struct Patch {
@@ -145,9 +145,8 @@ impl Checker<'_> {
         // A message on one line, with its file. Flags that differ would compile all anew.
         make.args(["W=1", "KRUSTFLAGS=--error-format=short"]).args(&config.make);
         if config.oldest {
-            let rust = oldest_rust(self.project, step, &self.plan.oldest_rust)?;
-            make.arg(format!("RUSTC={}", rust.rustc().display()));
-            make.env("LD_LIBRARY_PATH", rust.libraries());
+            let rust = rust::oldest(self.project, step)?;
+            make.arg(format!("RUSTC={}", rust.path.display()));
         }
         Ok(make)
     }
@@ -203,42 +202,6 @@ fn words(run: &[String], patch: &Patch, files: &[&str], file: Option<&str>) -> V
         _ => vec![word.clone()],
     };
     run.iter().flat_map(expand).collect()
-}
-
-/// The oldest Rust, in a folder of the cache: it is unpacked, not installed.
-pub struct Oldest {
-    dir: PathBuf,
-    version: String,
-}
-
-impl Oldest {
-    fn rustc(&self) -> PathBuf {
-        self.dir.join("usr/bin/rustc")
-    }
-
-    fn libraries(&self) -> PathBuf {
-        self.dir.join(format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH))
-    }
-
-    /// Has cargo use it.
-    pub fn give_to<'a>(&self, cargo: &'a mut Command) -> &'a mut Command {
-        cargo.env("RUSTC", self.rustc()).env("LD_LIBRARY_PATH", self.libraries())
-    }
-
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-}
-
-pub fn oldest_rust(project: &Project, step: &mut Step, rust: &OldestRust) -> Result<Oldest> {
-    let version = rust.version.clone();
-    let dir = project.cached(&format!("rust-{}", rust.version), |part| {
-        let apt = Apt::new(part, &[&rust.suite])?;
-        let packages: Vec<_> = rust.packages.iter().map(|name| format!("{name}={}", rust.version)).collect();
-        let packages: Vec<_> = packages.iter().map(String::as_str).collect();
-        apt.unpack(step, &packages).with_context(|| apt.lacks(&packages.join(" "), "ci/checks.toml"))
-    })?;
-    Ok(Oldest { dir, version })
 }
 
 #[cfg(test)]

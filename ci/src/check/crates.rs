@@ -7,10 +7,8 @@ use anyhow::{bail, Result};
 use crate::child::{self, End};
 use crate::deps;
 use crate::project::Project;
+use crate::rust;
 use crate::ui::first_error;
-
-use super::cell;
-use super::plan::Plan;
 
 const WORKSPACES: [&str; 2] = ["ci", "rust"];
 
@@ -20,9 +18,9 @@ const FEATURES: [(&str, &[&str]); 2] = [
     ("rust", &["-p", "pending", "--features", "shuttle"]),
 ];
 
-pub fn check(project: &Project, plan: &Plan) -> Result<()> {
+pub fn check(project: &Project) -> Result<()> {
     form(project)?;
-    oldest(project, plan)?;
+    oldest(project)?;
     deny(project)?;
     project.ui.step("rustdoc pending.rs", |step| {
         let mut doc = child::command("cargo");
@@ -48,18 +46,18 @@ fn form(project: &Project) -> Result<()> {
 }
 
 /// The oldest Rust that the kernel takes is the one of `rust-version`.
-fn oldest(project: &Project, plan: &Plan) -> Result<()> {
+fn oldest(project: &Project) -> Result<()> {
     project.ui.step("crates with the oldest Rust", |step| {
-        let rust = cell::oldest_rust(project, step, &plan.oldest_rust)?;
+        let rust = rust::oldest(project, step)?;
         for (workspace, words) in WORKSPACES.map(|workspace| (workspace, &[][..])).into_iter().chain(FEATURES)
         {
             let mut cargo = child::command("cargo");
             cargo.args(["check", "--locked", "--all-targets"]).args(words);
             cargo.arg("--manifest-path").arg(project.root.join(workspace).join("Cargo.toml"));
             cargo.arg("--target-dir").arg(project.root.join("build/oldest-rust"));
-            step.run(rust.give_to(&mut cargo))?;
+            step.run(cargo.env("RUSTC", &rust.path))?;
         }
-        step.note(rust.version());
+        step.note(rust.version.to_string());
         Ok(())
     })
 }

@@ -43,7 +43,7 @@ enum Cell {
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     deps::ensure_for(project, "check-series")?;
     let plan = Plan::read();
-    crates::check(project, &plan)?;
+    crates::check(project)?;
     let base = base::ours(project)?;
     let dir = project.root.join("build").join(format!("check-{}", base.name));
     let source = base::repository(project, &base)?;

@@ -10,6 +10,7 @@ use anyhow::Result;
 use regex_lite::Regex;
 use serde::Deserialize;
 
+use crate::deps;
 use crate::kconfig::Fragments;
 use crate::project::data;
 
@@ -19,7 +20,6 @@ pub struct Plan {
     targets: Vec<String>,
     options: Vec<String>,
     config: BTreeMap<String, Config>,
-    pub oldest_rust: OldestRust,
     pub check: Vec<Check>,
     pub exception: Vec<Exception>,
 }
@@ -32,14 +32,6 @@ pub struct Config {
     pub make: Vec<String>,
     #[serde(default)]
     pub oldest: bool,
-}
-
-#[derive(Deserialize, Debug)]
-#[serde(deny_unknown_fields)]
-pub struct OldestRust {
-    pub suite: String,
-    pub version: String,
-    pub packages: Vec<String>,
 }
 
 #[derive(Deserialize, Debug)]
@@ -102,7 +94,7 @@ impl Plan {
         let exceptions: Vec<_> = self.exceptions(check).collect();
         let (config, run) = (self.config(check), self.run(check));
         let mut hasher = DefaultHasher::new();
-        format!("{:?} {check:?} {config:?} {run:?} {exceptions:?} {:?}", self.options, self.oldest_rust)
+        format!("{:?} {check:?} {config:?} {run:?} {exceptions:?} {:?}", self.options, deps::oldest_rust())
             .hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
