@@ -9,6 +9,7 @@ use anyhow::{anyhow, bail, Result};
 
 use crate::boot::{self, Boot};
 use crate::build::{self, Kernel};
+use crate::configs;
 use crate::demo;
 use crate::deps::Tools;
 use crate::initramfs;
@@ -26,10 +27,10 @@ const LIMIT: Duration = Duration::from_secs(600);
 pub struct Row {
     kernel: String,
     built: Duration,
-    up: Duration,
-    kunit: Tally,
-    selftest: Tally,
-    surprises: Vec<String>,
+    pub up: Duration,
+    pub kunit: Tally,
+    pub selftest: Tally,
+    pub surprises: Vec<String>,
     log: String,
 }
 
@@ -41,12 +42,19 @@ impl Row {
 
 /// The verb `build`.
 pub fn build(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    if let Some(chosen) = &project.opts.config {
+        return configs::build_all(project, tools, tree, chosen);
+    }
     project.opts.arch.0.iter().try_for_each(|arch| build::ensure(project, tools, tree, arch).map(drop))
 }
 
 /// The verb `boot`: what a burst of loads costs, where the kernel without the option is
-/// built, too; elsewhere the tests, with ROOT= on that file system, too.
+/// built, too; elsewhere the tests, with ROOT= on that file system, too. With CONFIG=, the tests
+/// on those kernels.
 pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    if let Some(chosen) = &project.opts.config {
+        return configs::boot(project, tools, tree, chosen);
+    }
     let (mut rows, mut failed) = (vec![], 0);
     for arch in &project.opts.arch.0 {
         let kernels = build::ensure(project, tools, tree, arch)?;

@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 
 use crate::child;
+use crate::configs;
 use crate::deps::Tools;
 use crate::git::Git;
 use crate::initramfs;
 use crate::kbuild;
-use crate::kconfig::Fragments;
+use crate::kconfig::{self, Fragments};
 use crate::kselftest;
-use crate::matrix::{self, Arch, SCALE, SUITES};
+use crate::matrix::{self, Arch, SCALE, SUITES, VNG};
 use crate::project::Project;
 use crate::series;
 use crate::tree::Tree;
@@ -39,6 +40,9 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Modules and programs for the guest.
     pub stage: PathBuf,
+    pub compilers: String,
+    /// Whether all of it was built just now.
+    pub is_new: bool,
     pub took: Duration,
 }
 
@@ -60,11 +64,13 @@ pub fn ensure(
     for variant in &arch.kernels {
         let start = Instant::now();
         let job = Job::new(project, tools, tree, arch, variant)?;
+        let is_new = !job.obj.exists();
         job.build()?;
         let image = job.obj.join(&arch.image.1);
         let Job { obj, stage, .. } = job;
-        let (arch, name) = (arch.clone(), variant.clone());
-        kernels.insert(name.clone(), Kernel { arch, name, obj, image, stage, took: start.elapsed() });
+        let (arch, name, compilers) = (arch.clone(), variant.clone(), tools.compilers());
+        let took = start.elapsed();
+        kernels.insert(name.clone(), Kernel { arch, name, obj, image, stage, compilers, is_new, took });
     }
     Ok(kernels)
 }
@@ -79,11 +85,14 @@ pub struct Job<'a> {
     name: String,
     pub obj: PathBuf,
     pub stage: PathBuf,
+    /// What it is configured with: allnoconfig, or this configuration; then fragments.
+    base: Option<String>,
     fragments: Fragments,
     /// The folder of the kernel that it is almost like.
     like: Option<PathBuf>,
     has_initramfs: bool,
     has_modprobe: bool,
+    has_vng: bool,
 }
 
 impl<'a> Job<'a> {
@@ -104,6 +113,8 @@ impl<'a> Job<'a> {
             stage: tree.build.join(format!("{name}-guest")),
             has_initramfs: matrix::has_initramfs(variant),
             has_modprobe: SUITES.contains(&variant) || SCALE.contains(&variant),
+            has_vng: arch.has_vng() && arch.fragments(variant).iter().any(|name| name == VNG),
+            base: configs::base(project, variant)?,
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
             like: matrix::like(variant).map(|like| tree.build.join(format!("{}-{like}", arch.name))),
             name,
@@ -136,7 +147,7 @@ impl<'a> Job<'a> {
             if self.has_modprobe {
                 self.install(step)?;
             }
-            if self.arch.has_vng() {
+            if self.has_vng {
                 self.kselftest(step, &headers)?;
                 self.programs(step)?;
             }
@@ -164,13 +175,17 @@ impl<'a> Job<'a> {
     }
 
     /// Writes the .config, and does not check that it has all that was asked for.
-    pub fn allnoconfig(&self, step: &mut Step) -> Result<()> {
+    pub fn write_config(&self, step: &mut Step) -> Result<()> {
         let make = self.make(&self.obj, &self.arch.kbuild);
-        kbuild::configure(step, make, &self.obj, &self.fragments).map(drop)
+        match &self.base {
+            Some(base) => kbuild::configure_from(step, make, &self.obj, (base, &self.fragments)),
+            None => kbuild::configure(step, make, &self.obj, &self.fragments),
+        }
+        .map(drop)
     }
 
     fn configure(&self, step: &mut Step) -> Result<()> {
-        self.allnoconfig(step)?;
+        self.write_config(step)?;
         let checked = self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?);
         if checked.is_err() {
             // Without Rust, kconfig says only what it has left out.
@@ -225,33 +240,41 @@ impl<'a> Job<'a> {
         kbuild::make(self.project, self.tools, &self.tree.dir, obj, arch)
     }
 
-    /// The series' own modules and those of ci/modules, all in the stage folder.
+    /// The series' own modules, and for guests of virtme-ng those of ci/modules, all in the stage
+    /// folder.
     fn modules(&self, step: &mut Step) -> Result<()> {
-        let extra = self.external(step, "")?;
+        let config = fs::read_to_string(self.obj.join(".config"))?;
         fs::create_dir_all(&self.stage)?;
-        for dir in [&self.obj, &extra] {
+        let mut dirs = vec![self.obj.clone()];
+        if self.has_vng {
+            dirs.push(self.external(step, "")?);
+        }
+        for dir in &dirs {
             let order = fs::read_to_string(dir.join("modules.order"))?;
             for object in order.lines() {
                 let staged = copy_to(&self.stage, &module(dir, object))?;
-                // Compressed, too, with the options of scripts/Makefile.modinst.
-                let options = ["--check=crc32", "--lzma2=dict=1MiB", "--keep", "--force"];
-                step.run(child::command("xz").args(options).arg(&staged))?;
-                self.sign(step, &staged)?;
+                self.sign(step, &config, &staged)?;
+                compress(step, &config, &staged)?;
             }
         }
         Ok(())
     }
 
-    /// A signed copy beside a module, if the kernel has a key.
-    fn sign(&self, step: &mut Step, staged: &Path) -> Result<()> {
+    /// A signed copy beside a module, if the kernel has a key; in its place, if the kernel
+    /// takes no other.
+    fn sign(&self, step: &mut Step, config: &str, staged: &Path) -> Result<()> {
         let at = |name| self.obj.join(name);
         if !at("certs/signing_key.pem").exists() {
             return Ok(());
         }
         let (key, certificate) = (at("certs/signing_key.pem"), at("certs/signing_key.x509"));
+        let signed = staged.with_extension("ko.signed");
         let mut sign = child::command(at("scripts/sign-file"));
-        sign.arg("sha256").args([key, certificate]).arg(staged).arg(staged.with_extension("ko.signed"));
-        step.run(&mut sign).map(drop)
+        step.run(sign.arg("sha256").args([key, certificate]).arg(staged).arg(&signed))?;
+        match kconfig::is_on(config, "MODULE_SIG_FORCE") {
+            true => fs::rename(signed, staged).context("cannot put the signed module in place"),
+            false => Ok(()),
+        }
     }
 
     /// The modules once more, as modprobe wants them.
@@ -303,6 +326,20 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Compresses a module, beside it, as the kernel can decompress it.
+fn compress(step: &mut Step, config: &str, module: &Path) -> Result<()> {
+    const FORMATS: [(&str, &str, &[&str]); 3] = [
+        // The options of scripts/Makefile.modinst.
+        ("MODULE_COMPRESS_XZ", "xz", &["--check=crc32", "--lzma2=dict=1MiB"]),
+        ("MODULE_COMPRESS_ZSTD", "zstd", &["--quiet"]),
+        ("MODULE_COMPRESS_GZIP", "gzip", &["-n"]),
+    ];
+    for (_, program, options) in FORMATS.iter().filter(|(option, ..)| kconfig::is_on(config, option)) {
+        step.run(child::command(program).args(*options).args(["--keep", "--force"]).arg(module))?;
+    }
+    Ok(())
+}
+
 /// The objects that a configuration compiles in a folder, and what those are made of: its
 /// Makefile says it, to make.
 fn compiled(makefile: &Path, config: &Path) -> Result<String> {
@@ -344,7 +381,22 @@ pub fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
 mod tests {
     use std::fs;
 
-    use super::{compiled, no_warning};
+    use super::{compiled, compress, no_warning};
+    use crate::ui::Ui;
+
+    #[test]
+    fn a_module_is_compressed_as_the_kernel_can_decompress_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let module = dir.path().join("a.ko");
+        fs::write(&module, "module").unwrap();
+        let ui = Ui::new(false, dir.path().join("log"));
+        let has = |end: &str| dir.path().join(format!("a.ko.{end}")).exists();
+        for (option, end, others) in [("GZIP", "gz", ["xz", "zst"]), ("ZSTD", "zst", ["xz", "none"])] {
+            let config = format!("CONFIG_MODULE_COMPRESS_{option}=y\n");
+            ui.step(option, |step| compress(step, &config, &module)).unwrap();
+            assert!(has(end) && !others.into_iter().any(has), "{option}");
+        }
+    }
 
     #[test]
     fn what_is_compiled_is_up_to_the_configuration() {

@@ -19,7 +19,7 @@ use crate::project::{data, Project};
 use crate::rust;
 use crate::system::System;
 pub use crate::tools::Tools;
-use crate::tools::{Found, Tool};
+use crate::tools::{Found, Tool, C};
 use crate::tree;
 
 #[derive(Deserialize)]
@@ -177,7 +177,7 @@ pub fn tools(project: &Project, source: &tree::Source) -> Result<Tools> {
     let get = |tool: Tool| {
         let least = least(project, &deps, source, tool)?;
         tool.find(&least, &Folders::of_host()).or_else(|refused| match tool {
-            Tool::Llvm => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
+            Tool::Llvm | Tool::Gcc => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
             Tool::Rustc => match rust::newer(project, &System::this())? {
                 Some(found) if found.version >= least => Ok(found),
                 _ => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
@@ -187,7 +187,10 @@ pub fn tools(project: &Project, source: &tree::Source) -> Result<Tools> {
         })
     };
     Ok(Tools {
+        c: C::Clang,
         llvm: get(Tool::Llvm)?,
+        gcc: get(Tool::Gcc)?,
+        cross: None,
         rustc: get(Tool::Rustc)?,
         bindgen: get(Tool::Bindgen)?,
         vng: get(Tool::VirtmeNg)?,
@@ -206,7 +209,7 @@ pub fn look(project: &Project, tool: Tool) -> Result<Found, String> {
         let made = match tool {
             Tool::Bindgen => Some(in_cache(project, "bindgen", "bindgen", &deps.bindgen)),
             Tool::VirtmeNg => Some(in_cache(project, "virtme-ng", "vng", &deps.virtme_ng)),
-            Tool::Llvm | Tool::Rustc => None,
+            Tool::Llvm | Tool::Gcc | Tool::Rustc => None,
         };
         made.filter(runs).ok_or_else(|| wanted(tool, &least, &refused))
     })
@@ -411,6 +414,7 @@ fn apt_get(prefix: &[&str], options: &[String], arguments: &[String]) -> Command
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configs;
     use crate::system::for_test;
 
     const SYSTEMS: [&str; 7] = ["bookworm", "trixie", "ubuntu", "fedora", "arch", "suse", "unknown"];
@@ -425,7 +429,11 @@ mod tests {
         let known: Vec<String> = Selection::parse("all").unwrap().0.into_iter().map(|a| a.name).collect();
         assert!(deps.need.iter().flat_map(|need| &need.arch).all(|name| known.contains(name)));
         let verbs = crate::verbs();
-        assert!(deps.need.iter().flat_map(|need| &need.verbs).all(|name| verbs.contains(name)));
+        let is_known = |name: &str| match name.strip_prefix("CONFIG=") {
+            Some(row) => configs::find(row).is_some(),
+            None => verbs.iter().any(|verb| verb == name),
+        };
+        assert!(deps.need.iter().flat_map(|need| &need.verbs).all(|name| is_known(name)));
         for need in &deps.need {
             assert!(!need.purpose.is_empty() && !need.packages.is_empty());
             assert_eq!(need.tool.is_some(), need.least.is_some(), "{}", need.purpose);

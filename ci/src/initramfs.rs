@@ -64,7 +64,7 @@ fn contents(stage: &Path) -> Result<String> {
     let mut files = vec!["init".to_owned(), "selftest".to_owned()];
     for entry in fs::read_dir(stage)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".ko") || name.ends_with(".ko.xz") {
+        if [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end)) {
             files.push(name);
         }
     }

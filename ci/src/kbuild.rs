@@ -21,7 +21,7 @@ pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &st
     cmd.arg(format!("-j{jobs}")).arg(format!("ARCH={arch}"));
     tools.give_to(&mut cmd);
     // Not for HOSTCC: rustc takes that as the name of its linker.
-    cmd.arg(format!("CC=ccache {}", tools.clang()));
+    cmd.arg(format!("CC=ccache {}", tools.cc()));
     // Another folder than the one of depend mode. That does not see what .incbin includes: it gave
     // back arm's piggy.o with an old kernel in it.
     cmd.env("CCACHE_DIR", project.cache.join("ccache-direct"));
@@ -56,6 +56,18 @@ pub fn configure(step: &mut Step, mut make: Command, obj: &Path, fragments: &Fra
     let wanted = obj.join("wanted.config");
     fs::write(&wanted, fragments.text())?;
     step.run(make.env("KCONFIG_ALLCONFIG", &wanted).arg("allnoconfig"))
+}
+
+/// Writes the .config of `obj`: the configuration `base`, with what the fragments ask for.
+pub fn configure_from(
+    step: &mut Step,
+    mut make: Command,
+    obj: &Path,
+    (base, fragments): (&str, &Fragments),
+) -> Result<String> {
+    // Of two lines for an option, the last one counts.
+    fs::write(obj.join(".config"), format!("{base}{}", fragments.text()))?;
+    step.run(make.arg("olddefconfig"))
 }
 
 #[cfg(test)]

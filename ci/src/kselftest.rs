@@ -8,7 +8,7 @@ use std::ops::Add;
 use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::build::Kernel;
 use crate::deps::Tools;
@@ -56,7 +56,7 @@ pub fn contract() -> Contract {
 }
 
 /// Passed, failed and skipped tests.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     pub passed: u32,
     pub failed: u32,
@@ -167,7 +167,8 @@ mod tests {
     fn a_test_is_skipped_where_its_option_is_off() {
         let skips = |config: &str, has_libc| contract().skips(config, has_libc);
         let has = |skips: &[String], name: &str| skips.iter().any(|known| known == name);
-        let (traced, listed, signal) = ("waiters.are_traced", "waiters.are_shown", "waiters.return_on_signal");
+        let (traced, listed, signal) =
+            ("waiters.are_traced", "waiters.are_shown", "waiters.return_on_signal");
         let bare = skips("# CONFIG_EVENT_TRACING is not set\n", false);
         assert!([traced, listed, signal].iter().all(|name| has(&bare, name)), "{bare:?}");
         let merging = skips("CONFIG_MODULE_MERGE_LOADS=y\n", true);

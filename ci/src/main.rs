@@ -12,6 +12,7 @@ mod chart;
 mod check;
 mod child;
 mod clean;
+mod configs;
 mod cover;
 mod demo;
 mod deps;
@@ -92,6 +93,9 @@ pub struct Options {
     /// the architectures to build, boot and test: all, host, or arm64,s390x,...
     #[arg(long, env = "ARCH", value_name = "names", default_value = "host", value_parser = matrix::Selection::parse, global = true)]
     arch: Selection,
+    /// other compilers and configurations for `boot` and `build`: all, or gcc,preempt-rt,... (ci/configs.toml)
+    #[arg(long, env = "CONFIG", value_name = "names", value_parser = configs::Chosen::parse, global = true)]
+    config: Option<configs::Chosen>,
     /// a root file system of the architecture (debootstrap), for virtme-ng
     #[arg(long, env = "ROOT", value_name = "folder", global = true)]
     root: Option<PathBuf>,
@@ -142,7 +146,7 @@ enum Verb {
     Patches,
     /// the kernels, such as build/x86_64-off (series applied, option off) and build/x86_64-on
     Build,
-    /// boot both kernels and show what a burst of loads costs on each; elsewhere than on x86_64, run tests
+    /// boot both kernels and show what a burst of loads costs on each; elsewhere than on x86_64, and with CONFIG, run tests
     Boot,
     /// what loads cost in detail, against the targets: numbers and charts for README.md
     Bench,
@@ -245,6 +249,12 @@ fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
     match verb {
         _ if opts.trace.is_some() && !matches!(verb, Verb::Storm) => {
             bail!("TRACE is for the verb storm: leave it out")
+        }
+        _ if opts.config.is_some() && !matches!(verb, Verb::Boot | Verb::Build) => {
+            bail!("CONFIG is for the verbs boot and build: leave it out")
+        }
+        _ if opts.config.is_some() && (opts.debug || opts.root.is_some()) => {
+            bail!("CONFIG says which kernels and boots them from an initramfs: leave DEBUG and ROOT out")
         }
         Verb::Bench | Verb::Parity | Verb::Scale | Verb::Suites if opts.debug => {
             bail!("this verb compares the ordinary kernels: leave DEBUG out")
@@ -382,6 +392,9 @@ mod tests {
         assert_eq!(refusal(&["shell"]).is_some(), !has_terminal());
         assert!(refusal(&["boot", "--trace", "x"]).is_some_and(|error| error.contains("leave it out")));
         assert_eq!(refusal(&["storm", "--trace", "x"]), None);
+        assert!(refusal(&["test", "--config", "gcc"]).is_some_and(|error| error.contains("boot and build")));
+        assert!(refusal(&["boot", "--config", "gcc", "--debug"]).is_some_and(|error| error.contains("DEBUG")));
+        assert_eq!(refusal(&["boot", "--config", "gcc,clang"]), None);
         assert_eq!(refusal(&["soak", "--kernel", "on"]), None);
         assert_eq!(refusal(&["test", "--debug"]), None);
         assert_eq!(refusal(&["boot", "--kdir", "x"]), None);

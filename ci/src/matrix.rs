@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{bail, Result};
 use serde::Deserialize;
 
+use crate::configs;
 use crate::project::data;
 
 /// The kernels that are compared: before, after.
@@ -19,6 +20,8 @@ const ROOT: &str = "vng";
 /// Of which nothing is booted: without the option, and with it.
 pub const PLAIN: &str = "plain";
 pub const PLAIN_ON: &str = "plain-on";
+/// The fragment of kernels that virtme-ng boots.
+pub const VNG: &str = "vng.config";
 /// What verbs boot that boot one kernel.
 pub const ORDINARY: &str = "on";
 /// The same with DEBUG=1.
@@ -50,9 +53,15 @@ pub struct Arch {
     pub kbuild: String,
     pub image: (String, String),
     fragments: Vec<String>,
+    #[serde(default)]
+    more: Vec<String>,
     pub kernels: Vec<String>,
+    #[serde(default)]
+    pub configs: Vec<String>,
     pub headers: String,
     pub cc: Vec<String>,
+    #[serde(default)]
+    pub gcc: String,
     pub start: Vec<String>,
     pub console: String,
     #[serde(default)]
@@ -64,18 +73,24 @@ impl Arch {
     /// The fragments of one of its kernels, in order.
     pub fn fragments(&self, variant: &str) -> Vec<String> {
         let matrix = matrix();
-        [&matrix.fragments[..], &self.fragments, &matrix.variant[variant].fragments].concat()
+        match configs::find(variant) {
+            Some(row) => row.fragments(&[&matrix.fragments[..], &self.fragments].concat()),
+            None => {
+                let own = &matrix.variant[variant].fragments;
+                [&matrix.fragments[..], &self.fragments, &self.more, own].concat()
+            }
+        }
     }
 
-    /// The same with other kernels.
+    /// The same with other kernels, and none of configs.toml.
     pub fn with_kernels(&self, variants: &[&str]) -> Arch {
         let kernels = variants.iter().map(|&name| name.to_owned()).collect();
-        Arch { kernels, ..self.clone() }
+        Arch { kernels, configs: vec![], ..self.clone() }
     }
 
     /// Whether its kernels boot in virtme-ng, too, on the host's file system.
     pub fn has_vng(&self) -> bool {
-        self.fragments.iter().any(|name| name == "vng.config")
+        self.more.iter().any(|name| name == VNG)
     }
 
     /// Whether what the option costs is measured: on kernels without and with it.
@@ -100,7 +115,10 @@ pub fn has_initramfs(variant: &str) -> bool {
 
 /// The variant that this one differs from in few options.
 pub fn like(variant: &str) -> Option<String> {
-    matrix().variant.remove(variant)?.like
+    match configs::find(variant) {
+        Some(row) => row.like,
+        None => matrix().variant.remove(variant)?.like,
+    }
 }
 
 /// What KERNEL= may be: what boots on the host's file system.
@@ -109,9 +127,14 @@ pub fn variants() -> Vec<String> {
     names.filter(|name| ![ROOT, PLAIN, PLAIN_ON].contains(&name.as_str())).collect()
 }
 
+/// The architecture of that name.
+pub fn arch(name: &str) -> Result<Arch> {
+    Ok(Selection::parse(name)?.0.swap_remove(0))
+}
+
 /// The architecture of this machine.
 pub fn host() -> Result<Arch> {
-    Ok(Selection::parse("host")?.0.swap_remove(0))
+    arch("host")
 }
 
 /// What ARCH= chose.
@@ -202,6 +225,9 @@ mod tests {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel-config");
         for arch in matrix.arch.values() {
             assert!(!arch.kernels.is_empty(), "{}", arch.name);
+            for row in &arch.configs {
+                assert_eq!(configs::arch(row).unwrap().name, arch.name, "{row}");
+            }
             for variant in matrix.variant.keys() {
                 let fragments = arch.fragments(variant);
                 assert!(fragments.iter().all(|f| dir.join(f).exists()), "{}: {fragments:?}", arch.name);

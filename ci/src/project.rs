@@ -43,6 +43,9 @@ impl Project {
             }
             opts.arch.with_root()?;
         }
+        if let Some(rows) = &opts.config {
+            opts.arch = rows.architectures()?;
+        }
         // Set by `cargo run`; the folder may have moved since the build.
         let manifest = env::var_os("CARGO_MANIFEST_DIR").context("start the driver through make")?;
         let root = Path::new(&manifest).parent().context("ci/ has no parent folder")?.to_owned();

@@ -7,6 +7,7 @@ use std::io;
 use anyhow::{bail, Result};
 
 use crate::architectures::Row;
+use crate::build::Kernel;
 use crate::child::{self, End, Interrupted};
 use crate::deps::{self, Tools};
 use crate::kselftest::{self, Tally};
@@ -14,7 +15,7 @@ use crate::matrix::Arch;
 use crate::project::Project;
 use crate::tree::Tree;
 use crate::ui::first_error;
-use crate::{architectures, build, demo, patches, submit, tree};
+use crate::{architectures, build, configs, demo, patches, submit, tree};
 
 /// What was counted, and what went wrong, to be said once more at the end.
 #[derive(Default)]
@@ -121,7 +122,13 @@ fn architecture(
     (counted, rows): (&mut Count, &mut Vec<Row>),
 ) -> Result<()> {
     let Some(kernels) = check(counted, build::ensure(project, tools, tree, arch))? else { return Ok(()) };
-    for kernel in architectures::tested(&kernels) {
+    let mut tested: Vec<&Kernel> = architectures::tested(&kernels).collect();
+    let mut of_rows = vec![];
+    for name in &arch.configs {
+        of_rows.extend(check(counted, configs::build(project, tools, tree, name))?);
+    }
+    tested.extend(&of_rows);
+    for kernel in tested {
         if let Some(row) = check(counted, architectures::boot(project, tree, kernel))? {
             counted.add(row.tally());
             rows.push(row);

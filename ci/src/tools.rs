@@ -6,10 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::child;
+use crate::matrix::{self, Arch};
 use crate::programs::{self, Folders, Version};
+use crate::project::Project;
+use crate::rust;
 
 /// What LLVM=1 has kbuild start, and the driver itself.
 const LLVM: [&str; 9] = [
@@ -23,8 +27,9 @@ const LLVM: [&str; 9] = [
     "llvm-size",
     "llvm-strip",
 ];
-/// Releases that a distribution may have beside each other: clang-19, rustc-1.85.
+/// Releases that a distribution may have beside each other: clang-19, gcc-14, rustc-1.85.
 const LLVM_RELEASES: std::ops::Range<u32> = 17..40;
+const GCC_RELEASES: std::ops::Range<u32> = 8..30;
 const RUST_RELEASES: std::ops::Range<u32> = 85..130;
 
 /// One that has to be of some version.
@@ -32,6 +37,7 @@ const RUST_RELEASES: std::ops::Range<u32> = 85..130;
 #[serde(rename_all = "kebab-case")]
 pub enum Tool {
     Llvm,
+    Gcc,
     Rustc,
     Bindgen,
     VirtmeNg,
@@ -44,9 +50,39 @@ pub struct Found {
     pub version: Version,
 }
 
+/// The kernel's C compiler.
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum C {
+    Clang,
+    Gcc,
+}
+
+/// A Rust, of several.
+#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Rust {
+    Newest,
+    Oldest,
+}
+
+/// What a kernel is compiled with; configs.toml says what the fields are.
+#[derive(Deserialize, Clone, Copy, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Compiler {
+    c: C,
+    rust: Rust,
+}
+
 /// All of them.
+#[derive(Clone)]
 pub struct Tools {
+    /// Which of the next two compiles the kernel. Programs of guests are clang's.
+    pub c: C,
     pub llvm: Found,
+    pub gcc: Found,
+    /// What the names of GCC and its binary utilities begin with: `CROSS_COMPILE=` of kbuild.
+    pub cross: Option<String>,
     pub rustc: Found,
     pub bindgen: Found,
     pub vng: Found,
@@ -57,6 +93,7 @@ impl Tool {
     pub fn name(self) -> &'static str {
         match self {
             Tool::Llvm => "clang",
+            Tool::Gcc => "gcc",
             Tool::Rustc => "rustc",
             Tool::Bindgen => "bindgen",
             Tool::VirtmeNg => "virtme-ng",
@@ -67,6 +104,7 @@ impl Tool {
     pub fn kernels_name(self) -> Option<&'static str> {
         match self {
             Tool::Llvm => Some("llvm"),
+            Tool::Gcc => Some("gcc"),
             Tool::Rustc => Some("rustc"),
             Tool::Bindgen => Some("bindgen"),
             Tool::VirtmeNg => None,
@@ -81,6 +119,7 @@ impl Tool {
         };
         match self {
             Tool::Llvm => with("clang", LLVM_RELEASES, ""),
+            Tool::Gcc => with("gcc", GCC_RELEASES, ""),
             Tool::Rustc => with("rustc", RUST_RELEASES, "1."),
             Tool::Bindgen => vec!["bindgen".to_owned()],
             Tool::VirtmeNg => vec!["vng".to_owned()],
@@ -104,7 +143,7 @@ impl Tool {
     }
 
     /// The first in `folders` that is `least` or newer, and complete; else, why not each.
-    pub fn find(self, least: &Version, folders: &Folders) -> Result<Found, Vec<String>> {
+    pub fn find(self, least: &Version, folders: &Folders) -> std::result::Result<Found, Vec<String>> {
         let mut refused = vec![];
         for path in self.programs().iter().flat_map(|name| folders.all(name)) {
             let refusal = match programs::version(&path) {
@@ -134,6 +173,30 @@ fn library_source(rustc: &Path) -> Option<PathBuf> {
 }
 
 impl Tools {
+    /// The same with other compilers of the kernel; GCC is one for each architecture.
+    pub fn with(&self, project: &Project, compiler: &Compiler, arch: &Arch) -> Result<Tools> {
+        let mut tools = Tools { c: compiler.c, ..self.clone() };
+        if compiler.c == C::Gcc && arch.name != matrix::host()?.name {
+            tools.gcc = cross(&arch.gcc, &Folders::of_host()).with_context(|| {
+                format!("no {}gcc for {}: install it, and put it into PATH", arch.gcc, arch.name)
+            })?;
+            tools.cross = Some(arch.gcc.clone());
+        }
+        if compiler.rust == Rust::Oldest {
+            tools.rustc = project.ui.step("the oldest Rust", |step| rust::oldest(project, step))?;
+        }
+        Ok(tools)
+    }
+
+    /// The kernel's compilers, for people.
+    pub fn compilers(&self) -> String {
+        let (name, c) = match self.c {
+            C::Clang => (Tool::Llvm.name(), &self.llvm),
+            C::Gcc => (Tool::Gcc.name(), &self.gcc),
+        };
+        format!("{name} {}, rustc {}", c.version, self.rustc.version)
+    }
+
     /// The program of LLVM that goes with the compiler.
     pub fn llvm(&self, name: &str) -> PathBuf {
         let name = format!("{name}{}", suffix(&self.llvm.path));
@@ -143,17 +206,20 @@ impl Tools {
         }
     }
 
+    /// The kernel's C compiler, as kbuild finds it by `look_first`.
+    pub fn cc(&self) -> String {
+        match self.c {
+            C::Clang => format!("clang{}", suffix(&self.llvm.path)),
+            C::Gcc => self.gcc.path.display().to_string(),
+        }
+    }
+
     /// `LLVM=` of kbuild.
     pub fn llvm_word(&self) -> String {
         match suffix(&self.llvm.path) {
             suffix if suffix.is_empty() => "LLVM=1".to_owned(),
             suffix => format!("LLVM={suffix}"),
         }
-    }
-
-    /// The compiler as kbuild finds it by `look_first`.
-    pub fn clang(&self) -> String {
-        format!("clang{}", suffix(&self.llvm.path))
     }
 
     /// The program of Rust that goes with the compiler.
@@ -170,7 +236,11 @@ impl Tools {
         if let Some(folder) = self.llvm.path.parent() {
             child::look_first(make, folder);
         }
-        make.arg(self.llvm_word());
+        match (self.c, &self.cross) {
+            (C::Clang, _) => make.arg(self.llvm_word()),
+            (C::Gcc, Some(prefix)) => make.arg(format!("CROSS_COMPILE={prefix}")),
+            (C::Gcc, None) => make,
+        };
         make.arg(format!("RUSTC={}", self.rustc.path.display()));
         for (variable, name) in
             [("RUSTDOC", "rustdoc"), ("RUSTFMT", "rustfmt"), ("CLIPPY_DRIVER", "clippy-driver")]
@@ -182,6 +252,12 @@ impl Tools {
             make.env("LIBCLANG_PATH", folder);
         }
     }
+}
+
+/// The GCC whose name begins with `prefix`.
+fn cross(prefix: &str, folders: &Folders) -> Option<Found> {
+    let path = folders.all(&format!("{prefix}gcc")).into_iter().next()?;
+    programs::version(&path).map(|version| Found { path, version })
 }
 
 /// The folder of the library of this very clang, where bindgen would else take the newest.
@@ -254,5 +330,40 @@ mod tests {
         fs::write(dir.path().join("vng"), "#!/nowhere\n").unwrap();
         let refused = Tool::VirtmeNg.find(&version("1.35"), &folders).unwrap_err();
         assert!(refused[0].ends_with("does not run"), "{refused:?}");
+    }
+
+    #[test]
+    fn the_gcc_of_another_architecture_has_a_prefix() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = fake(dir.path(), &[("vax-gcc", "vax-gcc (Debian 12.2.0-14) 12.2.0")]);
+        let found = cross("vax-", &folders).unwrap();
+        assert_eq!((found.path, found.version), (dir.path().join("vax-gcc"), version("12.2.0")));
+        assert!(cross("pdp-", &folders).is_none());
+    }
+
+    #[test]
+    fn the_kernels_compiler_is_the_one_that_was_chosen() {
+        let found = |path: &str| Found { path: path.into(), version: version("19.1.7") };
+        let clang = Tools {
+            c: C::Clang,
+            llvm: found("/x/clang-19"),
+            gcc: found("/x/gcc"),
+            cross: None,
+            rustc: found("/x/rustc"),
+            bindgen: found("/x/bindgen"),
+            vng: found("/x/vng"),
+        };
+        let given = |tools: &Tools| {
+            let mut make = Command::new("make");
+            tools.give_to(&mut make);
+            make.get_args().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        assert!(given(&clang).starts_with("LLVM=-19 RUSTC=/x/rustc "), "{}", given(&clang));
+        assert_eq!((clang.cc(), clang.compilers()), ("clang-19".into(), "clang 19.1.7, rustc 19.1.7".into()));
+        let gcc = Tools { c: C::Gcc, ..clang };
+        assert!(given(&gcc).starts_with("RUSTC=/x/rustc "), "{}", given(&gcc));
+        assert_eq!((gcc.cc(), gcc.compilers()), ("/x/gcc".into(), "gcc 19.1.7, rustc 19.1.7".into()));
+        let cross = Tools { cross: Some("vax-".to_owned()), ..gcc };
+        assert!(given(&cross).starts_with("CROSS_COMPILE=vax- RUSTC=/x/rustc "), "{}", given(&cross));
     }
 }

@@ -15,8 +15,7 @@ use crate::tools::Tool;
 use crate::{base, child, ui, vng};
 
 /// Programs that any version of will do, or that says itself if it does not.
-const OTHERS: [&str; 10] =
-    ["cargo", "make", "git", "gcc", "ld.bfd", "bison", "flex", "perl", "python3", "ccache"];
+const OTHERS: [&str; 9] = ["cargo", "make", "git", "ld.bfd", "bison", "flex", "perl", "python3", "ccache"];
 
 /// The verb. It installs nothing, and downloads nothing.
 pub fn run(project: &Project) -> Result<()> {
@@ -24,7 +23,7 @@ pub fn run(project: &Project) -> Result<()> {
     for (what, version, place) in machine(project) {
         table.add_row([what, version, place]);
     }
-    for tool in [Tool::Llvm, Tool::Rustc, Tool::Bindgen, Tool::VirtmeNg] {
+    for tool in [Tool::Llvm, Tool::Gcc, Tool::Rustc, Tool::Bindgen, Tool::VirtmeNg] {
         let (version, place) = match deps::look(project, tool) {
             Ok(found) => (found.version.to_string(), found.path.display().to_string()),
             Err(wanted) => ("–".to_owned(), format!("none yet: {wanted}")),

@@ -25,7 +25,7 @@ pub fn only(
     project.ui.step(&format!("compile {folder} in {name}"), |step| {
         fs::create_dir_all(&job.obj)?;
         // Not checked: much of what is asked for needs Rust, KUnit, or the series.
-        job.allnoconfig(step)?;
+        job.write_config(step)?;
         step.run(job.make(&job.obj, &arch.kbuild).arg(folder)).map(drop)
     })?;
     Ok(job.obj)
