@@ -25,6 +25,7 @@ mod kconfig;
 mod kselftest;
 mod ktap;
 mod kunit;
+mod latency;
 mod litmus;
 mod matrix;
 mod mutants;
@@ -150,6 +151,8 @@ enum Verb {
     Boot,
     /// what loads cost in detail, against the targets: numbers and charts for README.md
     Bench,
+    /// for how long interrupts or preemption are off while duplicates are woken, on PREEMPT_RT
+    Latency,
     /// a prompt on a kernel, with the test modules and burst at hand
     Shell,
     /// all tests: crates, series, kernels, contract, targets
@@ -324,6 +327,7 @@ fn run(cli: Cli) -> Result<()> {
     match cli.verb {
         Verb::Boot => architectures::demonstrate(&project, &tools, &tree),
         Verb::Bench => bench::run(&project, &tools, &tree),
+        Verb::Latency => latency::run(&project, &tools, &tree),
         Verb::Parity => trial::parity(&project, &tools, &tree),
         Verb::Soak => trial::soak(&project, &tools, &tree),
         Verb::Faults => trial::faults(&project, &tools, &tree),

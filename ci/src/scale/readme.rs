@@ -62,7 +62,7 @@ pub fn table(plan: &Plan, results: &Results) -> String {
         ("inits that failed", "failed_inits", 1.0),
         ("duplicates with memory", "duplicates_with_memory", 1.0),
         ("peak vmalloc MiB", "peak_vmalloc_kib", 1024.0),
-        ("work, 10⁹ instructions", "wall_ms", 1000.0),
+        ("settled after s", "wall_ms", 1000.0),
     ];
     let mut table = ui::table(["guest"].into_iter().chain(columns.map(|column| column.0)));
     for (subject, cpus) in measured(plan, results) {

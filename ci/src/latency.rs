@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The verb `latency`: for how long interrupts or preemption are off at most while the duplicates
+//! of a load are woken, on PREEMPT_RT. The guest has one processor, whose clock counts
+//! instructions, so that numbers repeat.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{bail, Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::build::Kernel;
+use crate::configs;
+use crate::deps::Tools;
+use crate::project::{data, Project};
+use crate::readme;
+use crate::tree::Tree;
+use crate::ui;
+use crate::vng::{self, Guest, EXACT, OUT};
+
+const LIMIT: Duration = Duration::from_secs(3600);
+const NUMBERS: &str = "ci/latency.json";
+const OPTION: [&str; 2] = ["off", "on"];
+
+/// For each number of requests: the tracer begins when all wait, a second before the load ends.
+const SCRIPT: &str = r#"
+tracing=/sys/kernel/tracing
+gate=/sys/module/test_module_gate/parameters
+insmod ./test_module_gate.ko || exit
+is_open() { [ "$(cat $gate/open_init)" = "$1" ]; }
+for requests in $all; do
+	echo "ci: progress: $requests requests" > /dev/kmsg
+	./burst --json --gate test_module_gate.ko --requests "$requests" --result=-19 --hold-ms 1000 \
+		test_module_load.ko > "$out/$requests.json" &
+	until is_open N; do sleep 0.01; done
+	until is_open Y; do sleep 0.01; done
+	echo preemptirqsoff > $tracing/current_tracer && echo 0 > $tracing/tracing_max_latency || exit
+	wait $! || exit
+	cat $tracing/tracing_max_latency > "$out/$requests.us"
+	cat $tracing/trace > "$out/$requests.trace"
+	echo nop > $tracing/current_tracer
+done
+"#;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    kernels: [String; 2],
+    requests: Vec<u32>,
+    at_most: f64,
+}
+
+/// The longest section of a burst.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+struct Longest {
+    us: u64,
+    /// The functions in which it began and ended.
+    section: String,
+}
+
+/// By number of requests: with the option off, and on.
+type Numbers = BTreeMap<u32, [Longest; 2]>;
+
+fn plan() -> Plan {
+    data("latency.toml", include_str!("../latency.toml"))
+}
+
+pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+    let plan = plan();
+    let mut measured = vec![];
+    for (option, row) in OPTION.iter().zip(&plan.kernels) {
+        let kernel = configs::build(project, tools, tree, row)?;
+        measured.push(measure(project, tools, &kernel, &plan, option)?);
+    }
+    let [off, on] = <[Vec<Longest>; 2]>::try_from(measured).ok().context("two kernels")?;
+    let pairs = off.into_iter().zip(on).map(|(off, on)| [off, on]);
+    let numbers: Numbers = plan.requests.iter().copied().zip(pairs).collect();
+    println!("{}", table(&numbers));
+    if tree.is_published(project)? {
+        save(&project.root, &numbers)?;
+    }
+    judge(&numbers, plan.at_most)
+}
+
+fn measure(
+    project: &Project,
+    tools: &Tools,
+    kernel: &Kernel,
+    plan: &Plan,
+    option: &str,
+) -> Result<Vec<Longest>> {
+    let all: Vec<String> = plan.requests.iter().map(u32::to_string).collect();
+    let guest = Guest {
+        name: format!("latency {option}"),
+        kernel,
+        cpus: 1,
+        script: format!("out={OUT} all='{}'\n{SCRIPT}", all.join(" ")),
+        limit: LIMIT,
+        out: project.root.join(format!("build/results/latency-{option}")),
+        options: EXACT.map(str::to_owned).to_vec(),
+    };
+    project.ui.step(&format!("latency, option {option}"), |step| {
+        vng::run_clean(project, tools, step, &guest)?;
+        plan.requests.iter().map(|requests| read(&guest.out, *requests)).collect()
+    })
+}
+
+fn read(out: &Path, requests: u32) -> Result<Longest> {
+    let text = |end: &str| {
+        let path = out.join(format!("{requests}.{end}"));
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let us = text("us")?.trim().parse().context("ftrace's longest time is no number")?;
+    Ok(Longest { us, section: section(&text("trace")?) })
+}
+
+/// Of the head of a trace: `#  => started at: f` and `#  => ended at:   g`.
+fn section(trace: &str) -> String {
+    let find = |key: &str| {
+        let line = trace.lines().find_map(|line| line.split_once(key));
+        line.map_or("?", |(_, function)| function.trim()).to_owned()
+    };
+    match [find("started at:"), find("ended at:")] {
+        [begin, end] if begin == end => begin,
+        [begin, end] => format!("{begin} to {end}"),
+    }
+}
+
+fn table(numbers: &Numbers) -> String {
+    let mut table = ui::table(["requests", "off, us", "where", "on, us", "where"]);
+    for (requests, [off, on]) in numbers {
+        let cells = [requests.to_string(), off.us.to_string(), off.section.clone()];
+        table.add_row(cells.into_iter().chain([on.us.to_string(), on.section.clone()]));
+    }
+    ui::align_right(&mut table, [0, 1, 3]);
+    table.to_string()
+}
+
+fn save(root: &Path, numbers: &Numbers) -> Result<()> {
+    fs::write(root.join(NUMBERS), serde_json::to_string_pretty(numbers)? + "\n")?;
+    let readme = root.join("README.md");
+    let text = fs::read_to_string(&readme)?;
+    Ok(fs::write(readme, fill(&text, numbers)?)?)
+}
+
+fn fill(text: &str, numbers: &Numbers) -> Result<String> {
+    readme::fill(text, "latency", |name| match name {
+        "table" => Ok(table(numbers)),
+        _ => bail!("{name}: latency has no such numbers"),
+    })
+}
+
+fn judge(numbers: &Numbers, at_most: f64) -> Result<()> {
+    let mut on = numbers.values().map(|[_, on]| on.us as f64);
+    let fewest = on.next().context("nothing was measured")?;
+    let most = on.next_back().unwrap_or(fewest);
+    let ratio = most / fewest.max(1.0);
+    let text = format!("the longest time grows by {ratio:.2} with the number of requests, at most {at_most}");
+    match ratio <= at_most {
+        true => println!("reached {text}"),
+        false => bail!("{text}: missed"),
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn longest(us: u64) -> Longest {
+        Longest { us, section: "complete_all".to_owned() }
+    }
+
+    #[test]
+    fn the_section_is_in_the_head_of_the_trace() {
+        let trace = "# latency: 71 us\n#  => started at: a\n#  => ended at:   b\n#\n";
+        assert_eq!(section(trace), "a to b");
+        assert_eq!(section(&trace.replace("   b", "a")), "a");
+        assert_eq!(section("# tracer: nop"), "?");
+    }
+
+    #[test]
+    fn growth_is_that_of_the_option_on() {
+        let numbers = |on: [u64; 3]| -> Numbers {
+            [16, 256, 4096].into_iter().zip(on.map(|us| [longest(9 * us), longest(us)])).collect()
+        };
+        assert!(judge(&numbers([50, 900, 100]), 2.0).is_ok());
+        assert!(judge(&numbers([50, 60, 101]), 2.0).is_err());
+        assert!(judge(&Numbers::new(), 2.0).is_err());
+    }
+
+    #[test]
+    fn the_readme_says_what_was_measured() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let numbers = fs::read_to_string(root.join(NUMBERS)).unwrap();
+        let numbers: Numbers = serde_json::from_str(&numbers).unwrap();
+        assert!(plan().requests.iter().eq(numbers.keys()));
+        let text = fs::read_to_string(root.join("README.md")).unwrap();
+        assert_eq!(fill(&text, &numbers).unwrap(), text);
+    }
+}
