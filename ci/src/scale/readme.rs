@@ -120,6 +120,9 @@ fn lines(plot: &Plot, results: &Results) -> Vec<Line> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use serde_json::json;
 
     use super::super::plan::plan;
@@ -169,5 +172,19 @@ mod tests {
         assert!(svg.contains("processors") && svg.contains("#D6604D"), "{svg}");
         assert!(plots(&plan, &results).contains(&format!("(ci/scale/{})", plot.file)));
         assert_eq!(plots(&plan, &Results::default()), "");
+    }
+    /// README.md and the charts are as `make scale` made them of the numbers.
+    #[test]
+    fn the_readme_says_what_was_measured() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+        let again = "not of ci/scale/results.json: run make scale";
+        let (plan, results) = (plan(), serde_json::from_str(&read("ci/scale/results.json")).unwrap());
+        let readme = read("README.md");
+        assert!(fill(&readme, &plan, &results).unwrap() == readme, "README.md is {again}");
+        for plot in &plan.plots {
+            let drawn = draw(plot, &results).unwrap();
+            assert!(read(&format!("ci/scale/{}", plot.file)) == drawn, "{} is {again}", plot.file);
+        }
     }
 }
