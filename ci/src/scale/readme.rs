@@ -17,6 +17,7 @@ pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {
     readme::fill(text, "scale", |name| {
         Ok(match name {
             "about" => results.about.values().cloned().collect::<Vec<_>>().join("\n"),
+            "lead" => lead(plan, results),
             "table" => table(plan, results),
             "modules" => modules(plan, results),
             "targets" => target::table(&plan.targets, results),
@@ -52,6 +53,26 @@ fn cell(results: &Results, key: &str, field: &str, scale: f64) -> String {
     }
 }
 
+/// What README.md begins with, of the first Debian's largest guest.
+fn lead(plan: &Plan, results: &Results) -> String {
+    let columns = [
+        ("duplicates that allocate memory", "duplicates_with_memory", 1.0),
+        ("peak vmalloc MiB", "peak_vmalloc_kib", 1024.0),
+        ("inits that failed", "failed_inits", 1.0),
+        ("udev is settled after s", "wall_ms", 1000.0),
+    ];
+    let key = largest(plan);
+    let mut table = ui::table(columns.map(|column| column.0));
+    table.add_row(columns.map(|(_, field, scale)| cell(results, &key, field, scale)));
+    table.to_string()
+}
+
+/// The key of the first Debian's largest guest that README.md shows.
+fn largest(plan: &Plan) -> String {
+    let cpus = plan.full.cpus.iter().max().copied().unwrap_or_default();
+    plan::key(&plan.debian[0].name, cpus)
+}
+
 /// A row for each guest.
 pub fn table(plan: &Plan, results: &Results) -> String {
     let columns = [
@@ -76,8 +97,7 @@ pub fn table(plan: &Plan, results: &Results) -> String {
 
 /// A row for each driver, of the first Debian's largest guest that README.md shows.
 fn modules(plan: &Plan, results: &Results) -> String {
-    let cpus = plan.full.cpus.iter().max().copied().unwrap_or_default();
-    let key = plan::key(&plan.debian[0].name, cpus);
+    let key = largest(plan);
     let columns = [
         ("requests", "requests", 1.0),
         ("EEXIST", "results.EEXIST", 1.0),
