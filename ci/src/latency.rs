@@ -29,13 +29,12 @@ const SCRIPT: &str = r#"
 tracing=/sys/kernel/tracing
 gate=/sys/module/test_module_gate/parameters
 insmod ./test_module_gate.ko || exit
-is_open() { [ "$(cat $gate/open_init)" = "$1" ]; }
 for requests in $all; do
 	echo "ci: progress: $requests requests" > /dev/kmsg
+	echo N > $gate/open_init
 	./burst --json --gate test_module_gate.ko --requests "$requests" --result=-19 --hold-ms 1000 \
 		test_module_load.ko > "$out/$requests.json" &
-	until is_open N; do sleep 0.01; done
-	until is_open Y; do sleep 0.01; done
+	until [ "$(cat $gate/open_init)" = Y ]; do sleep 0.01; done
 	echo preemptirqsoff > $tracing/current_tracer && echo 0 > $tracing/tracing_max_latency || exit
 	wait $! || exit
 	cat $tracing/tracing_max_latency > "$out/$requests.us"
@@ -189,15 +188,5 @@ mod tests {
         assert!(judge(&numbers([50, 900, 100]), 2.0).is_ok());
         assert!(judge(&numbers([50, 60, 101]), 2.0).is_err());
         assert!(judge(&Numbers::new(), 2.0).is_err());
-    }
-
-    #[test]
-    fn the_readme_says_what_was_measured() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let numbers = fs::read_to_string(root.join(NUMBERS)).unwrap();
-        let numbers: Numbers = serde_json::from_str(&numbers).unwrap();
-        assert!(plan().requests.iter().eq(numbers.keys()));
-        let text = fs::read_to_string(root.join("README.md")).unwrap();
-        assert_eq!(fill(&text, &numbers).unwrap(), text);
     }
 }
