@@ -32,7 +32,7 @@ insmod ./test_module_gate.ko || exit
 for requests in $all; do
 	echo "ci: progress: $requests requests" > /dev/kmsg
 	echo N > $gate/open_init
-	./burst --json --gate test_module_gate.ko --requests "$requests" --result=-19 --hold-ms 1000 \
+	./burst --json --gate test_module_gate.ko --requests "$requests" --result=-19 --gated --hold-ms 1000 \
 		test_module_load.ko > "$out/$requests.json" &
 	until [ "$(cat $gate/open_init)" = Y ]; do sleep 0.01; done
 	echo preemptirqsoff > $tracing/current_tracer && echo 0 > $tracing/tracing_max_latency || exit
