@@ -189,4 +189,13 @@ mod tests {
         assert!(judge(&numbers([50, 60, 101]), 2.0).is_err());
         assert!(judge(&Numbers::new(), 2.0).is_err());
     }
+    #[test]
+    fn the_readme_says_what_was_measured() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let numbers = fs::read_to_string(root.join(NUMBERS)).unwrap();
+        let numbers: Numbers = serde_json::from_str(&numbers).unwrap();
+        assert!(plan().requests.iter().eq(numbers.keys()));
+        let text = fs::read_to_string(root.join("README.md")).unwrap();
+        assert_eq!(fill(&text, &numbers).unwrap(), text);
+    }
 }
