@@ -2,6 +2,7 @@
 //! One boot of a guest, whatever starts it: time limits, log, verdict.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -53,6 +54,18 @@ pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> 
     log += &text;
     let verdict = judge::judge(&log, guest);
     Ok(Boot { verdict, log, took: watch.up.unwrap_or(watch.start.elapsed()) })
+}
+
+/// Makes a folder for results: what an earlier guest has left there is not to be taken for those
+/// of the next one.
+pub fn empty(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
 }
 
 /// The exact command goes beside the log.

@@ -2,7 +2,6 @@
 //! Guests in virtme-ng: a shell script on the host's files.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -42,14 +41,7 @@ pub struct Guest<'a> {
 
 /// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
 pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
-    // What an earlier guest has left there is not to be taken for this one's.
-    match fs::remove_dir_all(&guest.out) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot remove {}", guest.out.display()));
-        }
-        _ => {}
-    }
-    fs::create_dir_all(&guest.out).with_context(|| format!("cannot make {}", guest.out.display()))?;
+    boot::empty(&guest.out)?;
     let script = "run.sh";
     fs::write(guest.out.join(script), wrapped(guest))?;
     let mut vng = command(project, tools, guest.kernel, guest.cpus)?;

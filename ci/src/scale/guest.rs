@@ -100,8 +100,7 @@ pub fn run(
 ) -> Result<Measured> {
     let name = format!("{}, {cpus} processors, {}", debian.name, parts.label);
     let out = project.root.join(format!("build/results/scale-{}-{cpus}-{}", debian.suite, parts.label));
-    let _ = fs::remove_dir_all(&out);
-    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    boot::empty(&out)?;
     project.ui.step(&name, |step| {
         let init = init(&script(parts.plan, debian, cpus));
         let initrd = out.join("initrd");
