@@ -9,7 +9,7 @@ mod kernels;
 mod objects;
 pub mod plan;
 pub mod plot;
-mod readme;
+pub mod readme;
 pub mod results;
 pub mod target;
 

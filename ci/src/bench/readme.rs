@@ -37,7 +37,7 @@ fn kernels(results: &Results) -> impl Iterator<Item = &'static str> + '_ {
 }
 
 /// A number of each kernel, with arrows between them.
-fn cell(results: &Results, key: &str, fields: &[&str], scale: f64) -> String {
+pub fn cell(results: &Results, key: &str, fields: &[&str], scale: f64) -> String {
     let one = |kernel: &str| {
         let value = |field: &&str| results.number(&(kernel.into(), key.into(), (*field).into()));
         fields.iter().find_map(value).map_or("–".to_owned(), |value| number(value / scale))

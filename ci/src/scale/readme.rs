@@ -6,8 +6,9 @@ use anyhow::{bail, Result};
 use super::plan::{self, Plan};
 use crate::bench::plan::Plot;
 use crate::bench::plot::{self, Line};
+use crate::bench::readme::cell;
 use crate::bench::results::Results;
-use crate::bench::target::{self, number};
+use crate::bench::target;
 use crate::matrix::COMPARED;
 use crate::readme;
 use crate::ui;
@@ -40,17 +41,23 @@ fn counts(subject: &str, results: &Results) -> Vec<u32> {
     counts
 }
 
-/// A number without the option, and with it.
-fn cell(results: &Results, key: &str, field: &str, scale: f64) -> String {
-    let one = |kernel: &str| {
-        let value = results.number(&(kernel.into(), key.into(), field.into()));
-        value.map_or("–".to_owned(), |value| number(value / scale))
-    };
-    let numbers = COMPARED.map(one);
-    match numbers.iter().all(|number| number == "–") {
-        true => String::new(),
-        false => numbers.join(" → "),
+/// What a column says, the field that it shows, and what that is divided by.
+type Column = (&'static str, &'static str, f64);
+
+/// A table with a row for each name and what its fields begin with, in the results under `key`.
+fn with_rows<const N: usize>(
+    (first, columns): (&str, [Column; N]),
+    results: &Results,
+    rows: impl Iterator<Item = (String, String, String)>,
+) -> String {
+    let mut table = ui::table([first].into_iter().chain(columns.map(|column| column.0)));
+    for (name, key, prefix) in rows {
+        let cells = columns
+            .map(|(_, field, scale)| cell(results, &key, &[format!("{prefix}{field}").as_str()], scale));
+        table.add_row([name].into_iter().chain(cells));
     }
+    ui::align_right(&mut table, 1..=N);
+    table.to_string()
 }
 
 /// What README.md begins with, of the first Debian's largest guest.
@@ -63,7 +70,7 @@ fn lead(plan: &Plan, results: &Results) -> String {
     ];
     let key = largest(plan);
     let mut table = ui::table(columns.map(|column| column.0));
-    table.add_row(columns.map(|(_, field, scale)| cell(results, &key, field, scale)));
+    table.add_row(columns.map(|(_, field, scale)| cell(results, &key, &[field], scale)));
     table.to_string()
 }
 
@@ -85,14 +92,11 @@ pub fn table(plan: &Plan, results: &Results) -> String {
         ("peak vmalloc MiB", "peak_vmalloc_kib", 1024.0),
         ("settled after s", "wall_ms", 1000.0),
     ];
-    let mut table = ui::table(["guest"].into_iter().chain(columns.map(|column| column.0)));
-    for (subject, cpus) in measured(plan, results) {
+    let rows = measured(plan, results).map(|(subject, cpus)| {
         let key = plan::key(subject, cpus);
-        let cells = columns.map(|(_, field, scale)| cell(results, &key, field, scale));
-        table.add_row([key].into_iter().chain(cells));
-    }
-    ui::align_right(&mut table, 1..=columns.len());
-    table.to_string()
+        (key.clone(), key, String::new())
+    });
+    with_rows(("guest", columns), results, rows)
 }
 
 /// A row for each driver, of the first Debian's largest guest that README.md shows.
@@ -105,13 +109,8 @@ fn modules(plan: &Plan, results: &Results) -> String {
         ("times init ran", "inits", 1.0),
         ("first to last, s", "span_ms", 1000.0),
     ];
-    let mut table = ui::table(["module"].into_iter().chain(columns.map(|column| column.0)));
-    for module in &plan.readme.modules {
-        let cells = columns.map(|(_, field, scale)| cell(results, &key, &format!("{module}.{field}"), scale));
-        table.add_row([module.clone()].into_iter().chain(cells));
-    }
-    ui::align_right(&mut table, 1..=columns.len());
-    table.to_string()
+    let rows = plan.readme.modules.iter().map(|name| (name.clone(), key.clone(), format!("{name}.")));
+    with_rows(("module", columns), results, rows)
 }
 
 fn plots(plan: &Plan, results: &Results) -> String {
@@ -193,6 +192,7 @@ mod tests {
         assert!(plots(&plan, &results).contains(&format!("(ci/scale/{})", plot.file)));
         assert_eq!(plots(&plan, &Results::default()), "");
     }
+
     /// README.md and the charts are as `make scale` made them of the numbers.
     #[test]
     fn the_readme_says_what_was_measured() {
