@@ -139,6 +139,11 @@ impl<T: ListItem<ID>, const ID: u64> List<T, ID> {
         Some(self.entries.remove(index.expect("it is in this list")))
     }
 
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Visits all entries.
     pub fn iter(&self) -> impl Iterator<Item = ArcBorrow<'_, T>> {
         self.entries.iter().map(|entry| entry.arc.as_arc_borrow())

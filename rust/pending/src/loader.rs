@@ -51,7 +51,7 @@ pub mod errno {
 /// What a request gets that is to start over.
 pub const AGAIN: i32 = MOD_LOAD_AGAIN as i32;
 
-/// Images above this size are looked at before they are copied.
+/// Images up to this size are looked at only while some load is pending.
 pub const SMALL: usize = 256 << 10;
 
 /// For how many jiffies a load waits for one that it needs.
@@ -77,12 +77,17 @@ pub struct Image {
 
 impl Image {
     /// A large image that seems to be the module of a name. There is one for each name, for ever.
-    pub fn of(name: &CStr) -> Self {
+    pub fn large(name: &CStr) -> Self {
+        Self { len: SMALL + 1, ..Self::small(name) }
+    }
+
+    /// The same in a small image.
+    pub fn small(name: &CStr) -> Self {
         static IMAGES: Mutex<BTreeMap<Vec<u8>, usize>> = Mutex::new(BTreeMap::new());
         let mut images = IMAGES.lock().unwrap();
         let new = || uaccess::map(elf::image_of(name).leak());
         let start = *images.entry(name.to_bytes().into()).or_insert_with(new);
-        Self { start, len: SMALL + 1 }
+        Self { start, len: SMALL }
     }
 }
 
@@ -196,7 +201,7 @@ pub fn join(name: &CStr) -> Claim {
 /// Copies an image that seems to have a name, and is not put off.
 pub fn copy(name: &CStr) -> Claim {
     let mut claim = Claim::default();
-    assert_eq!(claim.look(Image::of(name)), 0, "{name:?} is not free");
+    assert_eq!(claim.look(Image::large(name)), 0, "{name:?} is not free");
     claim
 }
 
@@ -231,8 +236,8 @@ pub struct Request {
 }
 
 impl Request {
-    /// With a small image of a module.
-    pub fn small(name: &'static CStr) -> Self {
+    /// With an image of a module that nobody looks at, as it is compressed.
+    pub fn compressed(name: &'static CStr) -> Self {
         let nothing: Step = Arc::new(|| 0);
         Self {
             seems: None,
@@ -246,9 +251,14 @@ impl Request {
         }
     }
 
+    /// With a small image of a module.
+    pub fn small(name: &'static CStr) -> Self {
+        Self { seems: Some(Image::small(name)), ..Self::compressed(name) }
+    }
+
     /// With a large image of a module.
     pub fn large(name: &'static CStr) -> Self {
-        Self { seems: Some(Image::of(name)), ..Self::small(name) }
+        Self { seems: Some(Image::large(name)), ..Self::compressed(name) }
     }
 
     /// The image turns out to have this name, or to be a bad one.

@@ -18,9 +18,9 @@
 //! fails at once. A module cannot be removed before its load has returned, unless by force, so no
 //! request that comes after a removal finds the load of the removed module.
 //!
-//! A large image is looked at before it is copied, see `image.rs`. The name that it seems to have
-//! may answer for a module that is live, or make the request a duplicate of a pending load. It
-//! never makes another request fail, or wait for more than a moment, see `copying.rs`.
+//! An image is looked at before it is copied, see `image.rs`. The name that it seems to have may make
+//! the request a duplicate of a pending load, or, if the image is large, answer for a module that is
+//! live. It never makes another request fail, or wait for more than a moment, see `copying.rs`.
 //!
 //! C header: [`kernel/module/claim.h`](srctree/kernel/module/claim.h)
 
@@ -76,8 +76,8 @@ use image::{
     UserMemory, //
 };
 
-/// Images up to this size, in bytes, are copied without a look at their name: for them, the look
-/// can cost a few percent of the load.
+/// Images up to this size, in bytes, are looked at only while some load is pending: the look can
+/// cost a few percent of their own load.
 const SMALL: u64 = SZ_256K as u64;
 
 global_lock! {
@@ -144,6 +144,8 @@ impl PendingLoad {
     }
 
     /// Finds the pending load of `name`.
+    // There are several calls, and this is no hot path.
+    #[inline(never)]
     fn find(pending: &List<Self>, name: &CStr) -> Option<Arc<Self>> {
         let load = pending.iter().find(|load| *load.name == *name)?;
         Some(load.into())
@@ -229,6 +231,18 @@ impl Duplicate {
         Self(load)
     }
 
+    /// Makes a request a duplicate of the pending load of `name`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`look_up`].
+    // As above.
+    #[inline(never)]
+    fn of(name: &CStr) -> Result<Option<Self>> {
+        let load = look_up(&PENDING.lock(), name)?;
+        Ok(load.map(Self::new))
+    }
+
     /// Sleeps, interruptibly, until the load is not pending any more, and says how it ended.
     ///
     /// # Errors
@@ -287,9 +301,8 @@ impl Claim {
     /// * [`ENOMEM`] if there is no memory for an entry.
     fn of(name: &CStr, refused: Result) -> Result<Self> {
         // A duplicate costs no memory.
-        let running = look_up(&PENDING.lock(), name)?;
-        if let Some(load) = running {
-            return Ok(Self::Duplicate(Duplicate::new(load)));
+        if let Some(duplicate) = Duplicate::of(name)? {
+            return Ok(Self::Duplicate(duplicate));
         }
         refused?;
 
@@ -306,48 +319,46 @@ impl Claim {
         Ok(Self::Owner(Owner(owned)))
     }
 
-    /// Makes a request whose image is not copied yet a duplicate of the pending load of `name`, the
-    /// name that the image seems to have.
+    /// What the name that an image seems to have says about a request, before the image is copied.
     ///
-    /// # Errors
-    ///
-    /// * [`EEXIST`] if the module is live.
-    /// * [`ENOENT`] if no load of `name` is pending.
-    // There are two calls, and this is no hot path.
-    #[inline(never)]
-    fn at_first_sight(name: &CStr) -> Result<Self> {
-        match look_up(&PENDING.lock(), name) {
-            Ok(Some(load)) => Ok(Self::Duplicate(Duplicate::new(load))),
-            Err(EEXIST) => Err(EEXIST),
-            _ => Err(ENOENT),
+    /// Returns [`None`] if it says nothing.
+    fn at_first_sight(name: &CStr) -> Option<Result<Self>> {
+        match Duplicate::of(name) {
+            Ok(Some(duplicate)) => Some(Ok(Self::Duplicate(duplicate))),
+            Err(EEXIST) => Some(Err(EEXIST)),
+            _ => None,
         }
     }
 
     /// Looks at an image before it is copied.
     ///
-    /// A request for an image without a name has nothing then.
+    /// A request for an image without a name has nothing then. Whether a small image is looked at
+    /// depends on other loads. So all that can follow from it is a share in a load of its name.
     ///
     /// # Errors
     ///
-    /// [`EEXIST`] if the module is live.
+    /// [`EEXIST`] if the module is live, and the image is large.
     fn of_image(image: &dyn Image) -> Result<Self> {
-        let mut room = [0; image::NAME_LEN];
-        if image.len() <= SMALL {
+        let is_small = image.len() <= SMALL;
+        if is_small && PENDING.lock().is_empty() {
             return Ok(Self::Nothing);
         }
+        let mut room = [0; image::NAME_LEN];
         let Ok(name) = image::name(image, &mut room) else {
             return Ok(Self::Nothing);
         };
 
         match Self::at_first_sight(name) {
-            Err(ENOENT) => {}
-            known => return known,
+            Some(Ok(share)) => return Ok(share),
+            _ if is_small => return Ok(Self::Nothing),
+            Some(Err(error)) => return Err(error),
+            None => {}
         }
         // An earlier copy, if there was one, may have become a pending load meanwhile.
         let copying = Copying::of(name);
         match Self::at_first_sight(name) {
-            Err(ENOENT) => Ok(copying.map_or(Self::Nothing, Self::Copying)),
-            known => known,
+            Some(known) => known,
+            None => Ok(copying.map_or(Self::Nothing, Self::Copying)),
         }
     }
 

@@ -54,7 +54,7 @@ fn sleeper(name: &CStr) -> Spawned<i32> {
 fn put_off(name: &'static CStr) -> Spawned<(i32, Claim)> {
     sleeping(move || {
         let mut claim = Claim::default();
-        (claim.look(Image::of(name)), claim)
+        (claim.look(Image::large(name)), claim)
     })
 }
 
@@ -76,7 +76,7 @@ fn goes_on(task: Spawned<(i32, Claim)>) -> Claim {
 /// What a request gets that looks at its image, and then goes on to fail.
 fn look(name: &CStr) -> i32 {
     let mut claim = Claim::default();
-    let ret = claim.look(Image::of(name));
+    let ret = claim.look(Image::large(name));
     assert_eq!(claim.end(ENOEXEC), ENOEXEC);
     ret
 }
@@ -297,7 +297,7 @@ mod memory_runs_out {
             memory::limit(0);
             let duplicate = join(NAME);
             let mut early = Claim::default();
-            assert_eq!(early.look(Image::of(NAME)), EINPROGRESS);
+            assert_eq!(early.look(Image::large(NAME)), EINPROGRESS);
             owner.succeed();
             assert_eq!([duplicate, early].map(Claim::wait), [EEXIST; 2]);
         });
@@ -486,11 +486,74 @@ mod dependents {
 mod images {
     use super::*;
 
+    /// What the look at a small image says, and how many bytes it reads.
+    fn look_at_small(name: &CStr) -> (i32, usize) {
+        let mut file = file { bytes: elf::image_of(name), ..Default::default() };
+        let mut claim = Claim::default();
+        let ret = claim.look_at_file(&mut file, SMALL as i64);
+        let end = if ret == EINPROGRESS { ret } else { ENOEXEC };
+        claim.end(end);
+        (ret, file.read.load(Relaxed))
+    }
+
     #[test]
-    fn a_small_image_is_not_looked_at() {
+    fn a_small_image_is_looked_at_while_some_load_is_pending() {
+        explore(|| {
+            assert_eq!(look_at_small(NAME), (0, 0));
+            let owner = own(OTHER);
+            let (ret, read) = look_at_small(NAME);
+            assert_eq!(ret, 0);
+            assert!(read > 0);
+            owner.succeed();
+            assert_eq!(look_at_small(NAME), (0, 0));
+        });
+    }
+
+    #[test]
+    fn a_small_image_shares_in_a_pending_load() {
+        explore(|| {
+            let owner = own(NAME);
+            let mut early = Claim::default();
+            assert_eq!(early.look(Image::small(NAME)), EINPROGRESS);
+            assert_eq!(early.id(), owner.id());
+            owner.fail(ENODEV);
+            assert_eq!(early.wait(), EBUSY);
+        });
+    }
+
+    #[test]
+    fn no_error_follows_from_a_look_at_a_small_image() {
+        for state in [LIVE, GOING, UNFORMED] {
+            explore(move || {
+                let _module = Module::add(NAME, state);
+                let owner = own(OTHER);
+                assert_eq!(look_at_small(NAME).0, 0);
+                owner.succeed();
+            });
+        }
+    }
+
+    #[test]
+    fn a_small_image_is_neither_put_off_nor_puts_off() {
+        explore(|| {
+            let owner = own(OTHER);
+            let small = || {
+                let mut claim = Claim::default();
+                assert_eq!(claim.look(Image::small(NAME)), 0);
+                claim
+            };
+            let first = small();
+            let large = copy(NAME);
+            [first, small(), large].into_iter().for_each(|claim| claim.fail(ENOEXEC));
+            owner.succeed();
+        });
+    }
+
+    #[test]
+    fn images_are_large_above_a_size() {
         explore(|| {
             let _module = Module::add(NAME, LIVE);
-            let image = Image::of(NAME);
+            let image = Image::large(NAME);
             for (len, result) in [(0, 0), (SMALL, 0), (SMALL + 1, EEXIST)] {
                 let mut claim = Claim::default();
                 assert_eq!(claim.look(Image { len, ..image }), result, "{len}");
@@ -511,7 +574,7 @@ mod images {
         explore(|| {
             let owner = own(NAME);
             let mut early = Claim::default();
-            assert_eq!(early.look(Image::of(NAME)), EINPROGRESS);
+            assert_eq!(early.look(Image::large(NAME)), EINPROGRESS);
             assert_eq!(early.id(), owner.id());
             owner.fail(ENODEV);
             assert_eq!(early.wait(), EBUSY);

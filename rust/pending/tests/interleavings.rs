@@ -45,9 +45,9 @@ impl Runs {
         })
     }
 
-    /// A task that loads a module from a small image.
+    /// A task that loads a module from a compressed image.
     fn loader(&self, name: &'static CStr, ret: i32) -> Spawned<i32> {
-        call(self.of(Request::small(name), ret))
+        call(self.of(Request::compressed(name), ret))
     }
 
     fn get(&self) -> usize {
@@ -58,7 +58,7 @@ impl Runs {
 /// A request whose init fails if its task was killed.
 fn killable(runs: &Runs) -> Request {
     let runs = runs.clone();
-    Request::small(NAME).with_init(move || {
+    Request::compressed(NAME).with_init(move || {
         runs.0.fetch_add(1, Relaxed);
         if task::current().fatal_signal_pending() {
             EINTR
@@ -92,7 +92,7 @@ mod owners {
         explore(|| {
             let runs = Runs::default();
             let others = [runs.loader(NAME, 0), runs.loader(NAME, 0)];
-            let own = runs.of(Request::small(NAME), 0).call();
+            let own = runs.of(Request::compressed(NAME), 0).call();
             let [a, b] = others.map(Spawned::join);
             assert_eq!(sorted([own, a, b]), [EEXIST, EEXIST, 0]);
             assert_eq!(runs.get(), 1);
@@ -105,7 +105,7 @@ mod owners {
         explore(move || {
             let runs = Runs::default();
             let others = [runs.loader(NAME, ret), runs.loader(NAME, ret)];
-            let own = runs.of(Request::small(NAME), ret).call();
+            let own = runs.of(Request::compressed(NAME), ret).call();
             let [a, b] = others.map(Spawned::join);
             let results = [own, a, b];
             assert!(
@@ -230,7 +230,7 @@ mod owners {
             let runs = Runs::default();
             let request = runs.loader(NAME, ENODEV);
             let removal = task::spawn(move || unload(module));
-            let own = runs.of(Request::small(NAME), ENODEV).call();
+            let own = runs.of(Request::compressed(NAME), ENODEV).call();
             let results = [own, request.join()];
             assert!(results.iter().all(|r| [EEXIST, EBUSY, ENODEV].contains(r)), "{results:?}");
             assert_eq!(runs.get(), results.iter().filter(|result| **result == ENODEV).count());
@@ -242,9 +242,9 @@ mod owners {
     #[test]
     fn a_request_with_bad_arguments_makes_no_other_fail() {
         explore(|| {
-            let bad = call(Request::small(NAME).with_bad_arguments(EFAULT));
-            let good = call(Request::small(NAME));
-            let own = Request::small(NAME).with_bad_arguments(EFAULT).call();
+            let bad = call(Request::compressed(NAME).with_bad_arguments(EFAULT));
+            let good = call(Request::compressed(NAME));
+            let own = Request::compressed(NAME).with_bad_arguments(EFAULT).call();
             assert!([EFAULT, EEXIST].contains(&own), "{own}");
             assert_eq!(good.join(), 0);
             assert!([EFAULT, EEXIST].contains(&bad.join()));
@@ -260,7 +260,7 @@ mod owners {
             owner.fail(ENODEV);
             let runs = Runs::default();
             let other = runs.loader(NAME, 0);
-            let results = sorted([runs.of(Request::small(NAME), 0).call(), other.join()]);
+            let results = sorted([runs.of(Request::compressed(NAME), 0).call(), other.join()]);
             let expected = [[EEXIST, 0], [ENOMEM, 0], [ENOMEM, ENOMEM]];
             assert!(expected.contains(&results), "{results:?}");
         });
@@ -277,7 +277,7 @@ mod live {
             let tasks = Arc::new(Mutex::new(Vec::new()));
             let (before, after) = (tasks.clone(), tasks.clone());
             let init = move || {
-                let duplicate = call(Request::small(NAME));
+                let duplicate = call(Request::compressed(NAME));
                 let dependent = task::spawn(|| wait_for(NAME, 9) as i32);
                 before.lock().unwrap().extend([duplicate, dependent]);
                 0
@@ -289,7 +289,7 @@ mod live {
                 assert!(results[1] > 0);
                 0
             };
-            let request = Request::small(NAME).with_init(init).and_later(asynchronous);
+            let request = Request::compressed(NAME).with_init(init).and_later(asynchronous);
             assert_eq!(request.call(), 0);
         });
     }
@@ -298,8 +298,8 @@ mod live {
     #[test]
     fn a_load_finds_the_module_that_it_needs() {
         explore(|| {
-            let base = call(Request::small(NAME));
-            let user = Request::small(OTHER).which_needs(NAME).call();
+            let base = call(Request::compressed(NAME));
+            let user = Request::compressed(OTHER).which_needs(NAME).call();
             assert_eq!(base.join(), 0);
             // Without a base yet, its symbol is unknown.
             assert!([0, pending::loader::errno::ENOENT].contains(&user), "{user}");
@@ -434,8 +434,8 @@ mod signals {
             let base = own(NAME);
             let module = Module::add(NAME, kernel::modules::COMING);
             let runs = Runs::default();
-            let killed = call(runs.of(Request::small(OTHER).which_needs(NAME), 0));
-            let other = call(runs.of(Request::small(OTHER), 0));
+            let killed = call(runs.of(Request::compressed(OTHER).which_needs(NAME), 0));
+            let other = call(runs.of(Request::compressed(OTHER), 0));
             killed.kill();
             let (killed, other) = (killed.join(), other.join());
             assert!([(ERESTARTSYS, 0), (EEXIST, 0)].contains(&(killed, other)), "{killed} {other}");
@@ -479,7 +479,7 @@ mod signals {
             let owner = own(NAME);
             let asked = AtomicUsize::new(0);
             let once = move || if asked.fetch_add(1, Relaxed) == 0 { 0 } else { EPERM };
-            let denied = call(runs.of(Request::small(NAME).if_permitted(once), 0));
+            let denied = call(runs.of(Request::compressed(NAME).if_permitted(once), 0));
             let other = runs.loader(NAME, 0);
             owner.interrupt();
             match (denied.join(), other.join()) {
@@ -513,7 +513,7 @@ mod copies {
             let mut first = copy(NAME);
             let put_off = task::spawn(|| {
                 let mut claim = Claim::default();
-                let ret = claim.look(Image::of(NAME));
+                let ret = claim.look(Image::large(NAME));
                 assert!([EINPROGRESS, EEXIST].contains(&ret), "{ret}");
                 assert_eq!(claim.end(ret), EEXIST);
             });
@@ -524,14 +524,37 @@ mod copies {
         });
     }
 
+    // 411
+    #[test]
+    fn small_images_beside_each_other() {
+        explore(|| {
+            let runs = Runs::default();
+            let others = [0; 2].map(|ret| call(runs.of(Request::small(NAME), ret)));
+            let results = sorted(others.map(Spawned::join));
+            assert_eq!((results, runs.get()), ([EEXIST, 0], 1));
+        });
+    }
+
+    // 26
+    #[test]
+    fn a_bad_small_image_beside_a_good_one() {
+        explore(|| {
+            let runs = Runs::default();
+            let good = call(runs.of(Request::small(NAME), 0));
+            let bad = Request::small(NAME).which_is(Err(ENOEXEC)).call();
+            assert!([EEXIST, ENOEXEC].contains(&bad), "{bad}");
+            assert_eq!((good.join(), runs.get()), (0, 1));
+        });
+    }
+
     // 740
     #[test]
-    fn a_large_image_beside_a_small_one() {
+    fn a_large_image_beside_a_compressed_one() {
         explore(|| {
             let runs = Runs::default();
             let large = call(runs.of(Request::large(NAME), ENODEV));
-            let small = runs.loader(NAME, ENODEV);
-            let results = [large, small].map(Spawned::join);
+            let compressed = runs.loader(NAME, ENODEV);
+            let results = [large, compressed].map(Spawned::join);
             assert!(results.iter().all(|r| [EBUSY, ENODEV].contains(r)), "{results:?}");
             assert_eq!(runs.get(), results.iter().filter(|result| **result == ENODEV).count());
         });
@@ -539,15 +562,15 @@ mod copies {
 
     // 454
     #[test]
-    fn a_small_image_does_not_wait_for_a_copy() {
+    fn a_compressed_image_does_not_wait_for_a_copy() {
         explore(|| {
             let mut first = copy(NAME);
             let put_off = call(Request::large(NAME));
-            let small = call(Request::small(NAME));
-            // The first copy does not end before the small one has loaded.
-            let small = small.join();
+            let compressed = call(Request::compressed(NAME));
+            // The first copy does not end before the compressed one has loaded.
+            let compressed = compressed.join();
             let ret = first.name(NAME, 0);
-            assert_eq!((small, ret), (0, EEXIST));
+            assert_eq!((compressed, ret), (0, EEXIST));
             assert_eq!(first.end(ret), EEXIST);
             assert_eq!(put_off.join(), EEXIST);
         });
@@ -601,7 +624,7 @@ mod copies {
             let duplicates = [NAME, OTHER].map(|name| {
                 task::spawn(move || {
                     let mut claim = Claim::default();
-                    match claim.look(Image::of(name)) {
+                    match claim.look(Image::large(name)) {
                         0 => claim.end(ENOEXEC),
                         ret => claim.end(ret),
                     }
@@ -673,7 +696,7 @@ mod copies {
         explore(|| {
             let look = || {
                 let mut claim = Claim::default();
-                assert_eq!(claim.look(Image::of(NAME)), 0);
+                assert_eq!(claim.look(Image::large(NAME)), 0);
                 claim
             };
             let first = copy(NAME);
@@ -722,7 +745,7 @@ mod copies {
             let module = Module::add(NAME, LIVE);
             let removal = task::spawn(move || unload(module));
             let mut claim = Claim::default();
-            let early = claim.look(Image::of(NAME));
+            let early = claim.look(Image::large(NAME));
             assert!([0, EEXIST].contains(&early), "{early}");
             let late = if early == 0 { claim.name(NAME, 0) } else { early };
             assert!([0, EEXIST, EBUSY].contains(&late), "{late}");
@@ -752,7 +775,7 @@ mod copies {
             let owner = own(NAME);
             let early = task::spawn(|| {
                 let mut claim = Claim::default();
-                match claim.look(Image::of(NAME)) {
+                match claim.look(Image::large(NAME)) {
                     0 => claim.end(ENOEXEC),
                     ret => {
                         assert_eq!(ret, EINPROGRESS);

@@ -23,8 +23,10 @@ const NAMES: [&CStr; 3] = [c"a", c"b", c"ab"];
 /// One step, with the index of a name.
 #[derive(Clone, Debug)]
 enum Step {
-    /// A request with a small image.
+    /// A request with a compressed image.
     Request(usize),
+    /// A request with a small image.
+    Small(usize),
     /// The same, whose arguments cannot be copied.
     Refused(usize),
     RequestWithoutMemory(usize),
@@ -48,7 +50,8 @@ fn step() -> impl Strategy<Value = Step> {
     let name = || 0..NAMES.len();
     let error = prop_oneof![Just(ENODEV), Just(EEXIST), Just(ERESTARTSYS)];
     prop_oneof![
-        4 => name().prop_map(Step::Request),
+        2 => name().prop_map(Step::Request),
+        3 => name().prop_map(Step::Small),
         1 => name().prop_map(Step::Refused),
         1 => name().prop_map(Step::RequestWithoutMemory),
         6 => name().prop_map(Step::Look),
@@ -103,7 +106,7 @@ fn sleeper(claim: Claim) -> Spawned<i32> {
 
 fn look(name: usize) -> (i32, Claim) {
     let mut claim = Claim::default();
-    (claim.look(Image::of(NAMES[name])), claim)
+    (claim.look(Image::large(NAMES[name])), claim)
 }
 
 impl Names {
@@ -122,6 +125,18 @@ impl Names {
             (Load::Free, ret) if ret == refused => assert_eq!(claim.end(ret), ret),
             (Load::Live(_), EEXIST) | (Load::Going(_), EBUSY) => assert_eq!(claim.end(ret), ret),
             _ => panic!("{name}: {ret}"),
+        }
+    }
+
+    /// A request with a small image. The look at it says nothing, or that it shares in a load.
+    fn small(&mut self, name: usize) {
+        let mut claim = Claim::default();
+        match claim.look(Image::small(NAMES[name])) {
+            0 => self.request(name, claim, 0),
+            ret => {
+                assert_eq!(ret, EINPROGRESS);
+                self.looked(name, (ret, claim));
+            }
         }
     }
 
@@ -290,6 +305,7 @@ impl Names {
     fn apply(&mut self, step: &Step) {
         match *step {
             Step::Request(name) => self.request(name, Claim::default(), 0),
+            Step::Small(name) => self.small(name),
             Step::Refused(name) => self.request(name, Claim::default(), EFAULT),
             Step::RequestWithoutMemory(name) => self.request_without_memory(name),
             Step::Look(name) => self.look(name),
