@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tests of the look at an image, of the width that this kernel has.
+//! Tests of the peek at an image, of the width that this kernel has.
 
 use super::*;
 
@@ -51,12 +51,12 @@ impl Bytes {
         self.put(0, header.as_mut_bytes());
     }
 
-    /// Whether the look finds `expected`.
+    /// Whether the peek finds `expected`.
     fn has_name(&self, expected: &CStr) -> bool {
         name(self, &mut [0; NAME_LEN]).is_ok_and(|name| *name == *expected)
     }
 
-    /// Whether the look is left to the checks of the whole image.
+    /// Whether the peek is left to the checks of the whole image.
     fn is_odd(&self) -> bool {
         name(self, &mut [0; NAME_LEN]) == Err(ENOEXEC)
     }

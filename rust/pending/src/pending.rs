@@ -18,9 +18,10 @@
 //! fails at once. A module cannot be removed before its load has returned, unless by force, so no
 //! request that comes after a removal finds the load of the removed module.
 //!
-//! An image is looked at before it is copied, see `image.rs`. The name that it seems to have may make
-//! the request a duplicate of a pending load, or, if the image is large, answer for a module that is
-//! live. It never makes another request fail, or wait for more than a moment, see `copying.rs`.
+//! The loader peeks at the name in an image before it copies the image, see `image.rs`. The request
+//! becomes a duplicate if a load of that name is pending. It fails at once if a module of that name
+//! is live, and the image is large. The peek makes no other request fail, or wait for more than a
+//! moment, see `copying.rs`.
 //!
 //! C header: [`kernel/module/claim.h`](srctree/kernel/module/claim.h)
 
@@ -76,8 +77,8 @@ use image::{
     UserMemory, //
 };
 
-/// Images up to this size, in bytes, are looked at only while some load is pending: the look can
-/// cost a few percent of their own load.
+/// The loader peeks at images up to this size, in bytes, only while some load is pending: the peek
+/// can cost a few percent of their own load.
 const SMALL: u64 = SZ_256K as u64;
 
 global_lock! {
@@ -330,10 +331,10 @@ impl Claim {
         }
     }
 
-    /// Looks at an image before it is copied.
+    /// Peeks at the name in an image before the image is copied.
     ///
-    /// A request for an image without a name has nothing then. Whether a small image is looked at
-    /// depends on other loads. So all that can follow from it is a share in a load of its name.
+    /// The claim of an image without a name is nothing. Other loads decide whether there is a peek
+    /// at a small image. So the peek can make its request a duplicate, and has no other effect.
     ///
     /// # Errors
     ///
@@ -497,7 +498,7 @@ pub unsafe extern "C" fn mod_claim_init() -> c_int {
     0
 }
 
-/// Looks at an image before it is copied: what a system call is to go on with.
+/// Peeks at the name in an image, and returns how the system call goes on.
 fn look_at(claim: &mut Claim, image: &dyn Image) -> c_int {
     match Claim::of_image(image) {
         Ok(claimed) => claim.start(claimed),
@@ -505,7 +506,7 @@ fn look_at(claim: &mut Claim, image: &dyn Image) -> c_int {
     }
 }
 
-/// Looks at an image in user memory before it is copied, see `claim.h`.
+/// Peeks at the name in an image in user memory before it is copied, see `claim.h`.
 ///
 /// # Safety
 ///
@@ -523,7 +524,7 @@ pub unsafe extern "C" fn mod_claim_memory(
     look_at(claim, &UserMemory { start, len })
 }
 
-/// Looks at an image in a file before it is read, see `claim.h`.
+/// Peeks at the name in an image in a file before it is read, see `claim.h`.
 ///
 /// # Safety
 ///
