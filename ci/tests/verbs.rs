@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Each verb of the Makefile starts, and refuses a variable that is not its own in one line.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs the driver as make does, for a project that is an empty folder.
+fn make(verb: &str, variables: &[(&str, &str)]) -> Output {
+    let project = tempfile::tempdir().unwrap();
+    let mut driver = Command::new(env!("CARGO_BIN_EXE_ci"));
+    driver.arg(verb).env("CARGO_MANIFEST_DIR", project.path().join("ci")).envs(variables.iter().copied());
+    driver.output().unwrap()
+}
+
+fn verbs() -> Vec<String> {
+    let makefile = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Makefile");
+    let makefile = fs::read_to_string(makefile).unwrap();
+    let line = makefile.lines().find_map(|line| line.strip_prefix("VERBS := ")).unwrap();
+    line.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn help_names_every_verb() {
+    let output = make("help", &[]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    for verb in verbs() {
+        assert!(text.lines().any(|line| line.starts_with(&format!("  {verb} "))), "no line for {verb}");
+    }
+}
+
+#[test]
+fn no_verb_takes_what_it_has_no_use_for() {
+    for verb in verbs().into_iter().filter(|verb| verb != "storm") {
+        let output = make(&verb, &[("TRACE", "boot.trace")]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said, "error: TRACE is for the verb storm: leave it out\n", "make {verb}");
+        assert_eq!(output.status.code(), Some(1), "make {verb}");
+    }
+}
