@@ -11,15 +11,15 @@ use crate::boot::{self, Boot};
 use crate::build::{self, Kernel};
 use crate::configs;
 use crate::demo;
-use crate::deps::Tools;
 use crate::initramfs;
 use crate::judge::{self, FAILED};
 use crate::kselftest::{self, Tally};
 use crate::kunit;
 use crate::matrix;
-use crate::project::Project;
+use crate::system::deps::Tools;
+use crate::system::project::Project;
+use crate::system::ui::{self, Step};
 use crate::tree::Tree;
-use crate::ui::{self, Step};
 
 const LIMIT: Duration = Duration::from_secs(600);
 

@@ -12,12 +12,12 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use tar::{Archive, EntryType};
 
-use crate::apt::Apt;
-use crate::child::{self, Interrupted};
-use crate::git::{Git, DATE, EMAIL, NAME};
-use crate::programs::Version;
-use crate::project::{data, Project};
-use crate::ui::Step;
+use crate::system::apt::Apt;
+use crate::system::child::{self, Interrupted};
+use crate::system::git::{Git, DATE, EMAIL, NAME};
+use crate::system::programs::Version;
+use crate::system::project::{data, Project};
+use crate::system::ui::Step;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -284,7 +284,7 @@ pub fn without_debian(gitignore: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::{cached, choose, known, offer, pinned, without_debian, Base};
-    use crate::project::for_test;
+    use crate::system::project::for_test;
 
     fn versions(list: &[&str]) -> Vec<Base> {
         let line = |version: &&str| offer(&format!("linux-source-7.3 | {version} | x trixie-backports/main"));

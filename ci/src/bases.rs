@@ -5,11 +5,11 @@ use anyhow::{bail, Result};
 
 use crate::base::{self, Base};
 use crate::build;
-use crate::child::Interrupted;
-use crate::deps::Tools;
-use crate::project::Project;
+use crate::system::child::Interrupted;
+use crate::system::deps::Tools;
+use crate::system::project::Project;
+use crate::system::ui;
 use crate::tree;
-use crate::ui;
 
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     let mut bases = base::known();

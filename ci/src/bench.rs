@@ -26,8 +26,8 @@ use self::results::Results;
 use self::target::Verdict;
 use crate::cover::{self, Table};
 use crate::demo::CPUS;
-use crate::deps::{self, Tools};
-use crate::project::Project;
+use crate::system::deps::{self, Tools};
+use crate::system::project::Project;
 use crate::tree::Tree;
 use crate::vng;
 

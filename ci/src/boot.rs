@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::child::{self, End};
 use crate::judge::{self, Verdict, DONE, ENDED, KILLED, UP};
-use crate::project::Project;
-use crate::ui::Step;
+use crate::system::child::{self, End};
+use crate::system::project::Project;
+use crate::system::ui::Step;
 
 /// Limits outside of the test, generous: an emulated guest beside a busy compiler.
 /// KUnit's suites run during the boot, those of a kernel with KASAN, too.

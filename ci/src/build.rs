@@ -11,20 +11,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 
-use crate::child;
 use crate::configs;
-use crate::deps::Tools;
-use crate::git::Git;
 use crate::initramfs;
 use crate::kbuild;
 use crate::kconfig::{self, Fragments};
 use crate::kselftest;
 use crate::matrix::{self, Arch, SCALE, SUITES, VNG};
-use crate::project::Project;
 use crate::series;
+use crate::system::child;
+use crate::system::deps::Tools;
+use crate::system::git::Git;
+use crate::system::project::Project;
+use crate::system::ui::Step;
 use crate::tree::Tree;
 use crate::twin;
-use crate::ui::Step;
 
 /// Says in a build folder for which series and configuration no compiler has warned. Of a
 /// build that has come to its end.
@@ -382,7 +382,7 @@ mod tests {
     use std::fs;
 
     use super::{compiled, compress, no_warning};
-    use crate::ui::Ui;
+    use crate::system::ui::Ui;
 
     #[test]
     fn a_module_is_compressed_as_the_kernel_can_decompress_it() {

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
-use crate::project::Project;
+use crate::system::project::Project;
 use crate::tree;
 
 pub fn clean(project: &Project) -> Result<()> {

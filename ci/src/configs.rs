@@ -13,12 +13,12 @@ use serde::Deserialize;
 
 use crate::architectures;
 use crate::build::{self, Job, Kernel};
-use crate::child::Interrupted;
-use crate::deps::{self, Tools};
 use crate::kconfig;
 use crate::matrix::{self, Arch, Selection};
-use crate::project::{data, Project};
-use crate::tools::Compiler;
+use crate::system::child::Interrupted;
+use crate::system::deps::{self, Tools};
+use crate::system::project::{data, Project};
+use crate::system::tools::Compiler;
 use crate::tree::Tree;
 use debian::Debian;
 use record::{Booted, Outcome, Rows};

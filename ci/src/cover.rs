@@ -11,9 +11,9 @@ use serde::de::DeserializeOwned;
 
 use crate::bench;
 use crate::demo::record;
-use crate::git::Git;
-use crate::project::Project;
 use crate::series;
+use crate::system::git::Git;
+use crate::system::project::Project;
 
 /// Of the columns, the first of which is as wide as a mail allows.
 const WIDTHS: [usize; 3] = [50, 11, 11];

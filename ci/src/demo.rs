@@ -14,10 +14,10 @@ use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::build::Kernel;
-use crate::deps::Tools;
 use crate::matrix::COMPARED;
-use crate::project::{data, Project};
 use crate::report;
+use crate::system::deps::Tools;
+use crate::system::project::{data, Project};
 use crate::tree::Tree;
 use crate::vng::{self, Guest, OUT};
 

@@ -9,12 +9,12 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::build::Kernel;
-use crate::child;
-use crate::deps::Tools;
 use crate::judge::{DONE, UP};
 use crate::kselftest::{self, CPUS};
 use crate::matrix::Arch;
-use crate::ui::Step;
+use crate::system::child;
+use crate::system::deps::Tools;
+use crate::system::ui::Step;
 
 const INIT: &str = include_str!("../guest/init.c");
 const ARCHIVE: &str = "initramfs.cpio";

@@ -6,7 +6,7 @@ use std::fmt;
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::project::data;
+use crate::system::project::data;
 
 /// Lines that the guest writes into the kernel log, and the driver into the file.
 pub const UP: &str = "ci: the guest is up";

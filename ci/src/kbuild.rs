@@ -7,11 +7,11 @@ use std::process::Command;
 
 use anyhow::{bail, Result};
 
-use crate::child::{self, End};
-use crate::deps::Tools;
 use crate::kconfig::Fragments;
-use crate::project::Project;
-use crate::ui::{first_error, Step};
+use crate::system::child::{self, End};
+use crate::system::deps::Tools;
+use crate::system::project::Project;
+use crate::system::ui::{first_error, Step};
 
 /// `make` in the kernel tree `tree`, building in `obj`.
 pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &str) -> Command {

@@ -11,11 +11,11 @@ use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::build::Kernel;
-use crate::deps::Tools;
 use crate::kconfig;
 use crate::ktap::{self, Outcome};
-use crate::project::{data, Project};
-use crate::ui::Step;
+use crate::system::deps::Tools;
+use crate::system::project::{data, Project};
+use crate::system::ui::Step;
 use crate::vng::{self, Guest, OUT};
 
 /// With more than the host has, waking 64 tasks is slow, and shows nothing more.

@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::deps;
 use crate::kselftest::{contract, Tally};
-use crate::ui::{first_error, Step};
+use crate::system::deps;
+use crate::system::ui::{first_error, Step};
 
 /// What kunit.py says of a suite, or of all.
 #[derive(Deserialize)]

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::Kernel;
 use crate::configs;
-use crate::deps::Tools;
-use crate::project::{data, Project};
 use crate::readme;
+use crate::system::deps::Tools;
+use crate::system::project::{data, Project};
+use crate::system::ui;
 use crate::tree::Tree;
-use crate::ui;
 use crate::vng::{self, Guest, EXACT, OUT};
 
 const LIMIT: Duration = Duration::from_secs(3600);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The driver behind the Makefile: one verb, one module.
 
-mod apt;
 mod architectures;
 mod base;
 mod bases;
@@ -10,13 +9,10 @@ mod boot;
 mod build;
 mod chart;
 mod check;
-mod child;
 mod clean;
 mod configs;
 mod cover;
 mod demo;
-mod deps;
-mod git;
 mod help;
 mod initramfs;
 mod judge;
@@ -30,12 +26,9 @@ mod litmus;
 mod matrix;
 mod mutants;
 mod patches;
-mod programs;
-mod project;
 mod readme;
 mod rebase;
 mod report;
-mod rust;
 mod scale;
 mod series;
 mod shell;
@@ -44,11 +37,9 @@ mod submit;
 mod suites;
 mod system;
 mod test;
-mod tools;
 mod tree;
 mod trial;
 mod twin;
-mod ui;
 mod unpacked;
 mod versions;
 mod vng;
@@ -66,10 +57,12 @@ use clap::builder::{FalseyValueParser, PossibleValuesParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use child::Interrupted;
-use deps::Tools;
 use matrix::Selection;
-use project::Project;
+use system::child;
+use system::child::Interrupted;
+use system::deps;
+use system::deps::Tools;
+use system::project::Project;
 use tree::Tree;
 
 /// Builds, boots and judges the series.

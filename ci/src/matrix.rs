@@ -7,7 +7,7 @@ use anyhow::{bail, Result};
 use serde::Deserialize;
 
 use crate::configs;
-use crate::project::data;
+use crate::system::project::data;
 
 /// The kernels that are compared: before, after.
 pub const COMPARED: [&str; 2] = ["off", "on"];

@@ -15,11 +15,11 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::child::{self, End};
-use crate::deps;
-use crate::git::Git;
-use crate::project::{data, Project};
-use crate::ui::{self, first_error, Step};
+use crate::system::child::{self, End};
+use crate::system::deps;
+use crate::system::git::Git;
+use crate::system::project::{data, Project};
+use crate::system::ui::{self, first_error, Step};
 
 /// What a test run may take on broken code: so much more than on sound code that it hangs.
 const PATIENCE: u32 = 10;

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use anyhow::{bail, Context, Result};
 
 use crate::cover;
-use crate::git::Git;
-use crate::project::Project;
 use crate::series::{self, Files};
+use crate::system::git::Git;
+use crate::system::project::Project;
 use crate::tree;
 
 /// The verb.

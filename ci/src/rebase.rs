@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 
 use crate::base::{self, Base};
-use crate::child::{self, End};
-use crate::git::Git;
-use crate::project::Project;
 use crate::series;
+use crate::system::child::{self, End};
+use crate::system::git::Git;
+use crate::system::project::Project;
+use crate::system::ui::{first_error, Step};
 use crate::tree::{self, REBASED};
-use crate::ui::{first_error, Step};
 
 pub fn run(project: &Project) -> Result<()> {
     let (name, source) = target(project)?;
@@ -156,9 +156,9 @@ fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::git::BASE;
     use crate::series::tests::tree as series_tree;
-    use crate::ui::Ui;
+    use crate::system::git::BASE;
+    use crate::system::ui::Ui;
 
     /// The series of two patches, and a tree whose main.c begins with `text`.
     fn rebase_onto(root: &Path, text: &str) -> (Git, Vec<PathBuf>) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::demo::record::Measured;
 use crate::demo::{Burst, Rounds, Scenario};
 use crate::matrix::COMPARED;
-use crate::ui;
+use crate::system::ui;
 
 /// Wall times vary, those of the kernel without the option several times over: fewer
 /// rounds than this say nothing of their median.

@@ -17,9 +17,9 @@ use self::plan::Plan;
 use crate::bench::results::Results;
 use crate::bench::target::{self, Verdict};
 use crate::build;
-use crate::deps::Tools;
 use crate::matrix::{COMPARED, SCALE};
-use crate::project::Project;
+use crate::system::deps::Tools;
+use crate::system::project::Project;
 use crate::tree::Tree;
 
 /// Where a full run leaves its numbers.

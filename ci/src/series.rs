@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::child;
-use crate::git::{Git, BASE};
-use crate::project::{data, Project};
-use crate::ui::Step;
+use crate::system::child;
+use crate::system::git::{Git, BASE};
+use crate::system::project::{data, Project};
+use crate::system::ui::Step;
 
 const COVER: &str = "0000-cover-letter.patch";
 /// The branch of a work tree that is thrown away.
@@ -365,7 +365,7 @@ fn stale_copy(project: &Project, files: &Files) -> Result<Option<PathBuf>> {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::ui::Ui;
+    use crate::system::ui::Ui;
 
     const COVER_TEXT: &str =
         "module: a subject that is long enough to be folded in the header of a mail, for sure\n\n\
@@ -396,7 +396,7 @@ pub mod tests {
     }
 
     fn project(root: &Path) -> Project {
-        crate::project::for_test(root)
+        crate::system::project::for_test(root)
     }
 
     #[test]

@@ -5,8 +5,8 @@ use anyhow::{bail, Context, Result};
 
 use crate::build;
 use crate::demo;
-use crate::deps::Tools;
-use crate::project::{Lock, Project};
+use crate::system::deps::Tools;
+use crate::system::project::{Lock, Project};
 use crate::tree::Tree;
 use crate::vng;
 

@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::{bail, Context, Result};
 use serde_json::Value;
 
-use crate::child;
-use crate::project::Project;
-use crate::ui::Step;
+use crate::system::child;
+use crate::system::project::Project;
+use crate::system::ui::Step;
 
 const PICTURE: &str = "build/storm.svg";
 

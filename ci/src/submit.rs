@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 
-use crate::child;
-use crate::git::Git;
 use crate::matrix::Arch;
 use crate::patches;
-use crate::project::Project;
 use crate::series::{self, Range};
+use crate::system::child;
+use crate::system::git::Git;
+use crate::system::project::Project;
 use crate::Options;
 
 /// The commit that all tests have passed on. Its id stands for the messages, too.
@@ -230,7 +230,7 @@ esac
     #[test]
     fn the_mails_apply_and_are_signed_off_on_demand() {
         let root = tempfile::tempdir().unwrap();
-        let mut project = crate::project::for_test(root.path());
+        let mut project = crate::system::project::for_test(root.path());
         let git = series_in(root.path());
         for signoff in [false, true] {
             project.opts.signoff = signoff;
@@ -256,7 +256,8 @@ esac
     fn all_answer_to_the_cover_letter() {
         let root = tempfile::tempdir().unwrap();
         let mails =
-            write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
+            write(&series_in(root.path()), &me(), &crate::system::project::for_test(root.path()).opts)
+                .unwrap();
         let answer = format!("\nIn-Reply-To: <{}>\n", id(&mails).unwrap());
         let answers: Vec<bool> = mails.iter().map(|mail| mail.text.contains(&answer)).collect();
         assert_eq!(answers, [false, true, true]);
@@ -266,7 +267,8 @@ esac
     fn each_mail_goes_to_whom_it_concerns_and_the_cover_letter_to_all() {
         let root = tempfile::tempdir().unwrap();
         let mails =
-            write(&series_in(root.path()), &me(), &crate::project::for_test(root.path()).opts).unwrap();
+            write(&series_in(root.path()), &me(), &crate::system::project::for_test(root.path()).opts)
+                .unwrap();
         let max = "\nTo: Max <max@example.org>\n";
         let all = "Cc: \"Rita Ö.\" <rita@example.org>,\n list@example.org\n\n";
         let list = "Cc: list@example.org\n\n";
@@ -280,7 +282,7 @@ esac
     #[test]
     fn what_has_not_been_tested_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let project = crate::project::for_test(root.path());
+        let project = crate::system::project::for_test(root.path());
         let git = tree(root.path());
         let refused = || fail_unless_tested(&project, &git).unwrap_err().to_string();
         assert!(refused().contains("run make test first"));
@@ -294,7 +296,7 @@ esac
     #[test]
     fn what_has_not_been_checked_is_refused() {
         let root = tempfile::tempdir().unwrap();
-        let project = crate::project::for_test(root.path());
+        let project = crate::system::project::for_test(root.path());
         let git = tree(root.path());
         series::tests::save(root.path(), &series::export(&git).unwrap());
         let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();

@@ -9,15 +9,15 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::apt::Apt;
 use crate::build::{self, Kernel};
 use crate::demo::CPUS;
-use crate::deps::{self, Tools};
 use crate::ktap::{self, Outcome};
 use crate::matrix::SUITES;
-use crate::project::{data, Project};
+use crate::system::apt::Apt;
+use crate::system::deps::{self, Tools};
+use crate::system::project::{data, Project};
+use crate::system::ui;
 use crate::tree::Tree;
-use crate::ui;
 use crate::vng::{self, Guest, OUT};
 
 /// For all suites on one kernel: two cases of kmod's run 150 times if they pass.

@@ -6,16 +6,22 @@ use std::io;
 
 use anyhow::{bail, Result};
 
+use crate::architectures;
 use crate::architectures::Row;
+use crate::build;
 use crate::build::Kernel;
-use crate::child::{self, End, Interrupted};
-use crate::deps::{self, Tools};
+use crate::configs;
+use crate::demo;
 use crate::kselftest::{self, Tally};
 use crate::matrix::Arch;
-use crate::project::Project;
+use crate::patches;
+use crate::submit;
+use crate::system::child::{self, End, Interrupted};
+use crate::system::deps::{self, Tools};
+use crate::system::project::Project;
+use crate::system::ui::first_error;
+use crate::tree;
 use crate::tree::Tree;
-use crate::ui::first_error;
-use crate::{architectures, build, configs, demo, patches, submit, tree};
 
 /// What was counted, and what went wrong, to be said once more at the end.
 #[derive(Default)]

@@ -14,12 +14,12 @@ use anyhow::{bail, Context, Result};
 use tempfile::TempDir;
 
 use crate::base::{self, Base};
-use crate::child;
-use crate::git::{Git, BASE};
-use crate::programs::Version;
-use crate::project::Project;
 use crate::series;
-use crate::ui::Step;
+use crate::system::child;
+use crate::system::git::{Git, BASE};
+use crate::system::programs::Version;
+use crate::system::project::Project;
+use crate::system::ui::Step;
 use crate::unpacked;
 
 const BRANCH: &str = "series";

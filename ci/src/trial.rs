@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::{bail, Context, Result};
 
 use crate::build::{self, Kernel};
-use crate::deps::Tools;
 use crate::matrix::{COMPARED, DEBUG};
-use crate::project::Project;
+use crate::system::deps::Tools;
+use crate::system::project::Project;
 use crate::tree::Tree;
 use crate::vng::{self, Guest};
 

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::child;
-use crate::ui::Step;
+use crate::system::child;
+use crate::system::ui::Step;
 
 /// What is built by another Makefile than kbuild's, with absolute paths in its commands:
 /// taken for changed in another folder, and all that was compiled with it, too.
@@ -47,7 +47,7 @@ fn move_commands(dir: &Path, from: &Path, to: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::Ui;
+    use crate::system::ui::Ui;
 
     #[test]
     fn commands_name_the_new_folder_and_nothing_is_newer() {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Result};
 
 use crate::base;
-use crate::child;
-use crate::git::Git;
-use crate::project::Project;
+use crate::system::child;
+use crate::system::git::Git;
+use crate::system::project::Project;
 use crate::tree;
 
 /// What a build leaves there. Such files would be part of the base.
@@ -77,7 +77,7 @@ fn title(makefile: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::for_test;
+    use crate::system::project::for_test;
 
     const MAKEFILE: &str = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
 

@@ -6,13 +6,16 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::deps;
-use crate::git::{Git, BASE};
-use crate::programs;
-use crate::project::Project;
-use crate::system::System;
-use crate::tools::Tool;
-use crate::{base, child, ui, vng};
+use crate::base;
+use crate::system::child;
+use crate::system::deps;
+use crate::system::git::{Git, BASE};
+use crate::system::os::System;
+use crate::system::programs;
+use crate::system::project::Project;
+use crate::system::tools::Tool;
+use crate::system::ui;
+use crate::vng;
 
 /// Programs that any version of will do, or that says itself if it does not.
 const OTHERS: [&str; 9] = ["cargo", "make", "git", "ld.bfd", "bison", "flex", "perl", "python3", "ccache"];

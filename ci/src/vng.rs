@@ -10,11 +10,11 @@ use anyhow::{bail, Context, Result};
 
 use crate::boot;
 use crate::build::Kernel;
-use crate::child;
-use crate::deps::Tools;
 use crate::judge::{Verdict, DONE, UP};
-use crate::project::Project;
-use crate::ui::Step;
+use crate::system::child;
+use crate::system::deps::Tools;
+use crate::system::project::Project;
+use crate::system::ui::Step;
 
 /// Folders of the guest: the kernel's stage folder, and that for results.
 const STAGE: &str = "/tmp/stage";

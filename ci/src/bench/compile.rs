@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::build::{self, Job, Kernel};
-use crate::deps::{self, Tools};
 use crate::matrix::Arch;
-use crate::project::Project;
+use crate::system::deps::{self, Tools};
+use crate::system::project::Project;
 use crate::tree::Tree;
 
 /// Compiles `folder` of a kernel that is not booted; the folder that it was built in.

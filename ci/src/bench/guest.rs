@@ -12,8 +12,8 @@ use super::plan::{Measurement, Plan};
 use super::results::Results;
 use crate::build::Kernel;
 use crate::demo::CPUS;
-use crate::deps::Tools;
-use crate::project::Project;
+use crate::system::deps::Tools;
+use crate::system::project::Project;
 use crate::vng::{self, Guest, EXACT, OUT};
 
 /// As `timeout` says that it was one.
@@ -131,7 +131,8 @@ mod tests {
         let script = script(&plan(), &list).replace(PREPARE, "").replace(OUT, &dir.path().to_string_lossy());
         let script = script.replace("/dev/kmsg", "/dev/null");
         let script = script.replace(&format!("limit={}", plan().limit_s), "limit=0.2");
-        assert!(crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap());
+        assert!(crate::system::child::succeeds(crate::system::child::command("sh").args(["-c", &script]))
+            .unwrap());
         assert!(read(dir.path(), 0).unwrap().is_none());
         assert!(read(dir.path(), 1).unwrap().is_none());
         assert_eq!(read(dir.path(), 2).unwrap(), Some(vec![Value::from(1); 2]));
@@ -145,7 +146,7 @@ mod tests {
                 Measurement { key: "x".into(), row: 0, command: command.into(), times: 1, exact: false };
             let script = script(&plan(), &[&measurement]).replace(PREPARE, "");
             let script = script.replace(OUT, &dir.path().to_string_lossy()).replace("/dev/kmsg", "/dev/null");
-            crate::child::succeeds(crate::child::command("sh").args(["-c", &script])).unwrap()
+            crate::system::child::succeeds(crate::system::child::command("sh").args(["-c", &script])).unwrap()
         };
         assert!(succeeds("true"));
         assert!(!succeeds("false"));

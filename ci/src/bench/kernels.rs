@@ -8,10 +8,10 @@ use anyhow::{bail, Context, Result};
 use super::compile;
 use super::plan::Plan;
 use crate::build::{self, Kernel};
-use crate::deps::Tools;
-use crate::git::{Git, BASE};
 use crate::matrix::{Arch, COMPARED};
-use crate::project::Project;
+use crate::system::deps::Tools;
+use crate::system::git::{Git, BASE};
+use crate::system::project::Project;
 use crate::tree::Tree;
 
 pub struct Kernels {

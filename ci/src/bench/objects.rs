@@ -13,10 +13,10 @@ use serde_json::{json, Value};
 use super::compile;
 use super::results::Results;
 use crate::build::Kernel;
-use crate::child;
-use crate::deps::Tools;
 use crate::matrix::{Arch, PLAIN, PLAIN_ON};
-use crate::project::Project;
+use crate::system::child;
+use crate::system::deps::Tools;
+use crate::system::project::Project;
 use crate::tree::Tree;
 
 pub const KEY: &str = "objects";

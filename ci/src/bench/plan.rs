@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::project::data;
+use crate::system::project::data;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

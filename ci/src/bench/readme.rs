@@ -8,7 +8,7 @@ use super::results::Results;
 use super::target::{self, number};
 use super::{objects, KERNELS};
 use crate::readme;
-use crate::ui;
+use crate::system::ui;
 
 /// The same text with the numbers of bench made anew.
 pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {

@@ -3,7 +3,7 @@
 
 use super::plan::Target;
 use super::results::Results;
-use crate::ui;
+use crate::system::ui;
 
 #[derive(Debug, PartialEq)]
 pub enum Verdict {

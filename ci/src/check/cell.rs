@@ -8,14 +8,14 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
-use crate::child::{self, End};
-use crate::deps::Tools;
-use crate::git::Git;
 use crate::kbuild;
 use crate::matrix;
-use crate::project::Project;
-use crate::rust;
-use crate::ui::{first_error, Step};
+use crate::system::child::{self, End};
+use crate::system::deps::Tools;
+use crate::system::git::Git;
+use crate::system::project::Project;
+use crate::system::rust;
+use crate::system::ui::{first_error, Step};
 
 use super::plan::{Check, Config, Plan};
 

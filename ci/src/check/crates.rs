@@ -4,11 +4,11 @@
 
 use anyhow::{bail, Result};
 
-use crate::child::{self, End};
-use crate::deps;
-use crate::project::Project;
-use crate::rust;
-use crate::ui::first_error;
+use crate::system::child::{self, End};
+use crate::system::deps;
+use crate::system::project::Project;
+use crate::system::rust;
+use crate::system::ui::first_error;
 
 const WORKSPACES: [&str; 2] = ["ci", "rust"];
 

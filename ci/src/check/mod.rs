@@ -21,12 +21,14 @@ use anyhow::{bail, Context, Result};
 use comfy_table::Table;
 
 use crate::base;
-use crate::child::Interrupted;
-use crate::deps::{self, Tools};
-use crate::git::{Git, BASE};
-use crate::project::Project;
-use crate::ui::{self, Step};
-use crate::{series, submit, tree};
+use crate::series;
+use crate::submit;
+use crate::system::child::Interrupted;
+use crate::system::deps::{self, Tools};
+use crate::system::git::{Git, BASE};
+use crate::system::project::Project;
+use crate::system::ui::{self, Step};
+use crate::tree;
 use cell::{Checker, Findings, Patch};
 use plan::{Check, Plan};
 

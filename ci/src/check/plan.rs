@@ -10,9 +10,9 @@ use anyhow::Result;
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::deps;
 use crate::kconfig::Fragments;
-use crate::project::data;
+use crate::system::deps;
+use crate::system::project::data;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

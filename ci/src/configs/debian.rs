@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::apt::Apt;
-use crate::child;
-use crate::project::Project;
+use crate::system::apt::Apt;
+use crate::system::child;
+use crate::system::project::Project;
 
 /// Where they are; configs.toml says it.
 #[derive(Deserialize)]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{configs, find};
 use crate::kselftest::Tally;
 use crate::readme;
-use crate::ui;
+use crate::system::ui;
 
 const NUMBERS: &str = "ci/configs.json";
 

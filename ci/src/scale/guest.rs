@@ -15,12 +15,12 @@ use super::debian;
 use super::plan::{Debian, Plan};
 use crate::boot;
 use crate::build::{self, Kernel};
-use crate::child;
 use crate::initramfs;
 use crate::judge::{DONE, PROGRESS, UP};
-use crate::project::Project;
 use crate::storm;
-use crate::ui::Step;
+use crate::system::child;
+use crate::system::project::Project;
+use crate::system::ui::Step;
 
 /// Programs of the guest, without shared libraries: it has others than this machine.
 const PROGRAMS: [&str; 2] = ["burst", "cost"];

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use crate::bench::plan::{Plot, Target};
-use crate::project::data;
+use crate::system::project::data;
 
 /// scale.toml says what the fields are.
 #[derive(Deserialize)]

@@ -11,7 +11,7 @@ use crate::bench::results::Results;
 use crate::bench::target;
 use crate::matrix::COMPARED;
 use crate::readme;
-use crate::ui;
+use crate::system::ui;
 
 /// The same text with the numbers of scale made anew.
 pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::child;
+use crate::system::child;
 
 /// The commit that the series is on. In full: a branch may have the same name.
 pub const BASE: &str = "refs/tags/base";

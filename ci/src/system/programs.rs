@@ -12,7 +12,7 @@ use std::process::Stdio;
 
 use regex_lite::Regex;
 
-use crate::child;
+use crate::system::child;
 
 /// An ordinary user may not have the last two in PATH.
 const FIRST: &str = "/usr/bin";

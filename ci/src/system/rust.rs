@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::apt::Apt;
-use crate::child;
-use crate::deps::{self, OldestRust};
-use crate::programs;
-use crate::project::Project;
-use crate::system::System;
-use crate::tools::Found;
-use crate::ui::Step;
+use crate::system::apt::Apt;
+use crate::system::child;
+use crate::system::deps::{self, OldestRust};
+use crate::system::os::System;
+use crate::system::programs;
+use crate::system::project::Project;
+use crate::system::tools::Found;
+use crate::system::ui::Step;
 
 /// The compiler, with the source of its library; LLVM comes from what these depend on.
 const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"];
@@ -96,8 +96,8 @@ fn start(root: &Path, program: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::for_test;
-    use crate::system;
+    use crate::system::os;
+    use crate::system::project::for_test;
 
     #[test]
     fn the_library_has_a_version_in_its_name() {
@@ -109,7 +109,7 @@ mod tests {
     fn only_debian_has_it() {
         let dir = tempfile::tempdir().unwrap();
         for id in ["fedora", "ubuntu", "arch"] {
-            assert!(newer(&for_test(dir.path()), &system::for_test(id)).unwrap().is_none(), "{id}");
+            assert!(newer(&for_test(dir.path()), &os::for_test(id)).unwrap().is_none(), "{id}");
         }
     }
 

@@ -9,11 +9,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::child;
 use crate::matrix::{self, Arch};
-use crate::programs::{self, Folders, Version};
-use crate::project::Project;
-use crate::rust;
+use crate::system::child;
+use crate::system::programs::{self, Folders, Version};
+use crate::system::project::Project;
+use crate::system::rust;
 
 /// What LLVM=1 has kbuild start, and the driver itself.
 const LLVM: [&str; 9] = [
@@ -272,7 +272,7 @@ fn libclang(clang: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::programs::fake;
+    use crate::system::programs::fake;
 
     fn version(text: &str) -> Version {
         Version::find(text).unwrap()

@@ -12,7 +12,7 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
 
 use crate::matrix::{DEBUG, ORDINARY};
-use crate::ui::Ui;
+use crate::system::ui::Ui;
 use crate::Options;
 
 /// The project's folder, for one verb alone.

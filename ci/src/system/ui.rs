@@ -12,7 +12,7 @@ use comfy_table::{presets, CellAlignment, Row, Table};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use regex_lite::Regex;
 
-use crate::child::{self, End, Interrupted};
+use crate::system::child::{self, End, Interrupted};
 
 pub struct Ui {
     verbose: bool,

@@ -11,15 +11,15 @@ use anyhow::{anyhow, bail, Context, Result};
 use nix::unistd::geteuid;
 use serde::Deserialize;
 
-use crate::apt::Apt;
-use crate::child;
 use crate::matrix::Selection;
-use crate::programs::{self, Folders, Version};
-use crate::project::{data, Project};
-use crate::rust;
-use crate::system::System;
-pub use crate::tools::Tools;
-use crate::tools::{Found, Tool, C};
+use crate::system::apt::Apt;
+use crate::system::child;
+use crate::system::os::System;
+use crate::system::programs::{self, Folders, Version};
+use crate::system::project::{data, Project};
+use crate::system::rust;
+pub use crate::system::tools::Tools;
+use crate::system::tools::{Found, Tool, C};
 use crate::tree;
 
 #[derive(Deserialize)]
@@ -98,7 +98,7 @@ impl Need {
 }
 
 fn deps() -> Deps {
-    data("deps.toml", include_str!("../deps.toml"))
+    data("deps.toml", include_str!("../../deps.toml"))
 }
 
 fn need_of(deps: &Deps, tool: Tool) -> &Need {
@@ -415,7 +415,7 @@ fn apt_get(prefix: &[&str], options: &[String], arguments: &[String]) -> Command
 mod tests {
     use super::*;
     use crate::configs;
-    use crate::system::for_test;
+    use crate::system::os::for_test;
 
     const SYSTEMS: [&str; 7] = ["bookworm", "trixie", "ubuntu", "fedora", "arch", "suse", "unknown"];
 
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn the_container_has_every_package() {
         let (deps, system) = (deps(), for_test("trixie"));
-        let container = include_str!("../forge/Containerfile");
+        let container = include_str!("../../forge/Containerfile");
         let words: Vec<&str> = container.split_whitespace().collect();
         let host = Selection::parse("x86_64").unwrap();
         let needs = deps.need.iter().filter(|need| need.is_of(None, &host));

@@ -17,7 +17,8 @@ use anyhow::{anyhow, Context, Result};
 use nix::sys::signal::{killpg, Signal};
 use nix::unistd::Pid;
 
-use crate::{deps, variables};
+use crate::system::deps;
+use crate::variables;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

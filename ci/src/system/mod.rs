@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The system that the driver runs on: child processes, programs and packages, git, the terminal.
+
+pub mod apt;
+pub mod child;
+pub mod deps;
+pub mod git;
+pub mod os;
+pub mod programs;
+pub mod project;
+pub mod rust;
+pub mod tools;
+pub mod ui;
