@@ -16,10 +16,10 @@ use crate::judge::{self, FAILED};
 use crate::kselftest::{self, Tally};
 use crate::kunit;
 use crate::matrix;
+use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
 use crate::system::ui::{self, Step};
-use crate::tree::Tree;
 
 const LIMIT: Duration = Duration::from_secs(600);
 

@@ -3,13 +3,13 @@
 
 use anyhow::{bail, Result};
 
-use crate::base::{self, Base};
 use crate::build;
+use crate::series::base::{self, Base};
+use crate::series::tree;
 use crate::system::child::Interrupted;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
 use crate::system::ui;
-use crate::tree;
 
 pub fn run(project: &Project, tools: &Tools) -> Result<()> {
     let mut bases = base::known();

@@ -26,9 +26,9 @@ use self::results::Results;
 use self::target::Verdict;
 use crate::cover::{self, Table};
 use crate::demo::CPUS;
+use crate::series::tree::Tree;
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;
-use crate::tree::Tree;
 use crate::vng;
 
 /// In the order that they are shown in: the base, of which only the code is measured,

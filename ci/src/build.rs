@@ -17,13 +17,13 @@ use crate::kbuild;
 use crate::kconfig::{self, Fragments};
 use crate::kselftest;
 use crate::matrix::{self, Arch, SCALE, SUITES, VNG};
-use crate::series;
+use crate::series::patches;
+use crate::series::tree::Tree;
 use crate::system::child;
 use crate::system::deps::Tools;
 use crate::system::git::Git;
 use crate::system::project::Project;
 use crate::system::ui::Step;
-use crate::tree::Tree;
 use crate::twin;
 
 /// Says in a build folder for which series and configuration no compiler has warned. Of a
@@ -129,7 +129,7 @@ impl<'a> Job<'a> {
         // The configuration names the compilers, too.
         let mut config = DefaultHasher::new();
         fs::read(self.obj.join(".config"))?.hash(&mut config);
-        let state = format!("{} {:x}", series::state(&Git::at(&self.tree.dir))?, config.finish());
+        let state = format!("{} {:x}", patches::state(&Git::at(&self.tree.dir))?, config.finish());
         let quiet = self.obj.join(JUDGED);
         let is_judged = fs::read_to_string(&quiet).ok() == Some(state.clone());
         if !is_judged {
@@ -210,7 +210,7 @@ impl<'a> Job<'a> {
     }
 
     fn changed(&self) -> Result<Vec<String>> {
-        series::changed_files(&Git::at(&self.tree.dir))
+        patches::changed_files(&Git::at(&self.tree.dir))
     }
 
     /// What this configuration compiles of the loader's and its tests' files that the series

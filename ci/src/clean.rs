@@ -5,8 +5,8 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+use crate::series::tree;
 use crate::system::project::Project;
-use crate::tree;
 
 pub fn clean(project: &Project) -> Result<()> {
     for name in ["build", "log"] {

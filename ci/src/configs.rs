@@ -15,11 +15,11 @@ use crate::architectures;
 use crate::build::{self, Job, Kernel};
 use crate::kconfig;
 use crate::matrix::{self, Arch, Selection};
+use crate::series::tree::Tree;
 use crate::system::child::Interrupted;
 use crate::system::deps::{self, Tools};
 use crate::system::project::{data, Project};
 use crate::system::tools::Compiler;
-use crate::tree::Tree;
 use debian::Debian;
 use record::{Booted, Outcome, Rows};
 

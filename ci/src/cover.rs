@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use crate::bench;
 use crate::demo::record;
-use crate::series;
+use crate::series::patches;
 use crate::system::git::Git;
 use crate::system::project::Project;
 
@@ -26,7 +26,7 @@ pub struct Table {
 
 /// The letter in the branch's description with the numbers of today; `None`: it has them.
 pub fn outdated(project: &Project, git: &Git) -> Result<Option<String>> {
-    let letter = series::letter(git)?;
+    let letter = patches::letter(git)?;
     let tables = [record::cover(&project.root)?, bench::cover(&project.root)?];
     let filled = tables.iter().flatten().try_fold(letter.clone(), |text, table| fill(&text, table))?;
     Ok((filled != letter).then_some(filled))

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::build::Kernel;
 use crate::matrix::COMPARED;
 use crate::report;
+use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};
-use crate::tree::Tree;
 use crate::vng::{self, Guest, OUT};
 
 /// More than a small machine has, as on the large ones that the series is for.

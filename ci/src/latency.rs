@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::build::Kernel;
 use crate::configs;
 use crate::readme;
+use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};
 use crate::system::ui;
-use crate::tree::Tree;
 use crate::vng::{self, Guest, EXACT, OUT};
 
 const LIMIT: Duration = Duration::from_secs(3600);

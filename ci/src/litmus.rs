@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
+use crate::series::tree;
 use crate::system::apt::Apt;
 use crate::system::child::{self, End, Interrupted};
 use crate::system::deps;
 use crate::system::project::{data, Project};
 use crate::system::ui::{self, first_error, Step};
-use crate::tree;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

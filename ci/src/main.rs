@@ -2,7 +2,6 @@
 //! The driver behind the Makefile: one verb, one module.
 
 mod architectures;
-mod base;
 mod bases;
 mod bench;
 mod boot;
@@ -37,10 +36,8 @@ mod submit;
 mod suites;
 mod system;
 mod test;
-mod tree;
 mod trial;
 mod twin;
-mod unpacked;
 mod versions;
 mod vng;
 
@@ -58,12 +55,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use matrix::Selection;
+use series::tree;
+use series::tree::Tree;
 use system::child;
 use system::child::Interrupted;
 use system::deps;
 use system::deps::Tools;
 use system::project::Project;
-use tree::Tree;
 
 /// Builds, boots and judges the series.
 #[derive(Parser)]
@@ -118,7 +116,7 @@ pub struct Options {
     #[arg(long, env = "SIGNOFF", value_parser = FalseyValueParser::new(), global = true)]
     signoff: bool,
     /// `submit` writes one part of the series
-    #[arg(long, env = "SET", value_name = "name", value_parser = PossibleValuesParser::new(series::sets()), global = true)]
+    #[arg(long, env = "SET", value_name = "name", value_parser = PossibleValuesParser::new(series::patches::sets()), global = true)]
     set: Option<String>,
     /// the recorded boot that `storm` reads
     #[arg(long, env = "TRACE", value_name = "file", global = true)]

@@ -7,19 +7,19 @@ use std::path::PathBuf;
 use anyhow::{bail, Context, Result};
 
 use crate::cover;
-use crate::series::{self, Files};
+use crate::series::patches::{self, Files};
+use crate::series::tree;
 use crate::system::git::Git;
 use crate::system::project::Project;
-use crate::tree;
 
 /// The verb.
 pub fn write(project: &Project) -> Result<()> {
     let git = committed(project)?;
     if let Some(letter) = cover::outdated(project, &git)? {
-        series::set_letter(&git, &letter)?;
+        patches::set_letter(&git, &letter)?;
     }
-    let files = series::export(&git)?;
-    let different = series::differences(project, &files)?;
+    let files = patches::export(&git)?;
+    let different = patches::differences(project, &files)?;
     write_files(project, &files, &different)?;
     say_same(&files);
     tree::mark_saved(project, &git)
@@ -31,8 +31,8 @@ pub fn check(project: &Project) -> Result<()> {
     if cover::outdated(project, &git)?.is_some() {
         bail!("the cover letter's numbers are not those of ci/bench/: run make patches");
     }
-    let files = series::export(&git)?;
-    let different = series::differences(project, &files)?;
+    let files = patches::export(&git)?;
+    let different = patches::differences(project, &files)?;
     if let Some(first) = different.first() {
         let (first, count) = (first.display(), different.len());
         bail!("{first} is not as linux/ has it ({count} files differ): run make patches");

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 
-use crate::base::{self, Base};
-use crate::series;
+use crate::series::base::{self, Base};
+use crate::series::patches;
+use crate::series::tree::{self, REBASED};
 use crate::system::child::{self, End};
 use crate::system::git::Git;
 use crate::system::project::Project;
 use crate::system::ui::{first_error, Step};
-use crate::tree::{self, REBASED};
 
 pub fn run(project: &Project) -> Result<()> {
     let (name, source) = target(project)?;
@@ -30,7 +30,7 @@ pub fn run(project: &Project) -> Result<()> {
         bail!("{folder}/ was made from another commit than KDIR has now: move it away");
     }
     fail_if_merging(&git, &folder)?;
-    let files = series::patch_files(&project.patches())?;
+    let files = patches::patch_files(&project.patches())?;
     let done = git.series_length()?;
     if done < files.len() {
         project.ui.step("what the patches change", |step| originals(project, step, &git))?;
@@ -39,7 +39,7 @@ pub fn run(project: &Project) -> Result<()> {
         let name = format!("patch {} of {}", index + 1, files.len());
         project.ui.step(&name, |step| patch(step, &git, &folder, file))?;
     }
-    series::describe(&git, &project.patches(), &files)?;
+    patches::describe(&git, &project.patches(), &files)?;
     save(project, &git, &name)
 }
 
@@ -83,7 +83,7 @@ fn originals(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
         writeln!(file, "{objects}")?;
     }
     let commit = Git::at(pinned).base()?;
-    series::apply_without_files(step, git, &commit, &project.patches()).map(drop)
+    patches::apply_without_files(step, git, &commit, &project.patches()).map(drop)
 }
 
 fn patch(step: &mut Step, git: &Git, folder: &str, file: &Path) -> Result<()> {
@@ -139,7 +139,7 @@ fn conflicts(git: &Git) -> Result<Vec<String>> {
 fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
     let branch = git.branch()?;
     let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI"])?;
-    let mails = series::mails(git, &series::Range::whole(&branch), last.lines(), &[])?;
+    let mails = patches::mails(git, &patches::Range::whole(&branch), last.lines(), &[])?;
     let relative = format!("build/patches-{name}");
     let dest = project.root.join(&relative);
     if dest.exists() {
@@ -156,19 +156,19 @@ fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::tests::tree as series_tree;
+    use crate::series::patches::tests::tree as series_tree;
     use crate::system::git::BASE;
     use crate::system::ui::Ui;
 
     /// The series of two patches, and a tree whose main.c begins with `text`.
     fn rebase_onto(root: &Path, text: &str) -> (Git, Vec<PathBuf>) {
         let git = series_tree(root);
-        series::tests::save(root, &series::export(&git).unwrap());
+        patches::tests::save(root, &patches::export(&git).unwrap());
         git.capture(["checkout", "-q", "-B", "other", BASE]).unwrap();
         fs::write(git.dir.join("kernel/module/main.c"), text).unwrap();
         git.capture(["commit", "-q", "--allow-empty", "-a", "-m", "other base"]).unwrap();
         git.capture(["tag", "-f", "base"]).unwrap();
-        (git, series::patch_files(&root.join("patches")).unwrap())
+        (git, patches::patch_files(&root.join("patches")).unwrap())
     }
 
     fn apply(root: &Path, git: &Git, patches: &[PathBuf]) -> Result<()> {

@@ -18,9 +18,9 @@ use crate::bench::results::Results;
 use crate::bench::target::{self, Verdict};
 use crate::build;
 use crate::matrix::{COMPARED, SCALE};
+use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
-use crate::tree::Tree;
 
 /// Where a full run leaves its numbers.
 const DIR: &str = "ci/scale";

@@ -5,9 +5,9 @@ use anyhow::{bail, Context, Result};
 
 use crate::build;
 use crate::demo;
+use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{Lock, Project};
-use crate::tree::Tree;
 use crate::vng;
 
 /// `lock` is not kept while the prompt is open.

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 
 use crate::matrix::Arch;
-use crate::patches;
-use crate::series::{self, Range};
+use crate::series::patches::{self, Range};
 use crate::system::child;
 use crate::system::git::Git;
 use crate::system::project::Project;
@@ -40,7 +39,7 @@ struct Mail {
 }
 
 pub fn submit(project: &Project) -> Result<()> {
-    let git = patches::committed(project)?;
+    let git = crate::patches::committed(project)?;
     fail_unless_tested(project, &git)?;
     fail_unless_checked(project, &git)?;
     let sender = sender(&project.root)?;
@@ -70,14 +69,14 @@ pub fn mark_tested(project: &Project, head: &str) -> Result<()> {
 
 /// Notes that each patch has passed its checks.
 pub fn mark_checked(project: &Project, git: &Git) -> Result<()> {
-    let digest = series::digest(git, &project.patches())?;
+    let digest = patches::digest(git, &project.patches())?;
     fs::write(project.root.join(CHECKED), digest).with_context(|| format!("cannot write {CHECKED}"))
 }
 
 fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
-    let different = !series::differences(project, &series::export(git)?)?.is_empty();
+    let different = !patches::differences(project, &patches::export(git)?)?.is_empty();
     let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
-    if different || passed != series::digest(git, &project.patches())? {
+    if different || passed != patches::digest(git, &project.patches())? {
         bail!("the patches have not passed their checks: run make check-series first");
     }
     Ok(())
@@ -116,14 +115,14 @@ fn write(git: &Git, sender: &[String; 2], opts: &Options) -> Result<Vec<Mail>> {
     let from = format!("--from={name} <{address}>");
     let mut options = vec![from.as_str(), "--thread"];
     options.extend(opts.signoff.then_some("--signoff"));
-    let files = series::mails(git, &range, [name, address, date.as_str()].into_iter(), &options)?;
+    let files = patches::mails(git, &range, [name, address, date.as_str()].into_iter(), &options)?;
 
     let mut mails = vec![];
     let mut all = Recipients::default();
     for (path, content) in files {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = String::from_utf8(content).with_context(|| format!("{name} is not UTF-8"))?;
-        let recipients = match series::is_cover(&path) {
+        let recipients = match patches::is_cover(&path) {
             true => Recipients::default(),
             false => recipients(git, &text)?,
         };
@@ -133,7 +132,7 @@ fn write(git: &Git, sender: &[String; 2], opts: &Options) -> Result<Vec<Mail>> {
     }
     all.cc.retain(|address| !all.to.contains(address));
     for mail in &mut mails {
-        if series::is_cover(Path::new(&mail.name)) {
+        if patches::is_cover(Path::new(&mail.name)) {
             mail.recipients = all.clone();
         }
         mail.text = addressed(&mail.text, &mail.recipients)?;
@@ -203,7 +202,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::series::tests::tree;
+    use crate::series::patches::tests::tree;
 
     /// Stands in for the tree's: a maintainer for all, a reviewer of what is in Rust.
     const GET_MAINTAINER: &str = r#"#!/bin/sh
@@ -235,12 +234,12 @@ esac
         for signoff in [false, true] {
             project.opts.signoff = signoff;
             save(&project, &write(&git, &me(), &project.opts).unwrap()).unwrap();
-            let fresh = series::tests::fresh(root.path());
+            let fresh = patches::tests::fresh(root.path());
             let mailbox = root.path().join(DEST).join(MAILBOX);
             fresh.capture(["am", "--quiet", "--empty=drop", &mailbox.to_string_lossy()]).unwrap();
             let from_mailbox = fresh.capture(["rev-parse", "HEAD^{tree}"]).unwrap();
-            let fresh = series::tests::fresh(root.path());
-            for patch in series::patch_files(&root.path().join(DEST)).unwrap() {
+            let fresh = patches::tests::fresh(root.path());
+            for patch in patches::patch_files(&root.path().join(DEST)).unwrap() {
                 fresh.capture(["am", "--quiet", &patch.to_string_lossy()]).unwrap();
             }
             assert_eq!(fresh.capture(["rev-parse", "HEAD^{tree}"]).unwrap(), from_mailbox);
@@ -298,7 +297,7 @@ esac
         let root = tempfile::tempdir().unwrap();
         let project = crate::system::project::for_test(root.path());
         let git = tree(root.path());
-        series::tests::save(root.path(), &series::export(&git).unwrap());
+        patches::tests::save(root.path(), &patches::export(&git).unwrap());
         let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();
         assert!(refused().contains("run make check-series first"));
         fs::create_dir(root.path().join("build")).unwrap();

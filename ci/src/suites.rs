@@ -13,11 +13,11 @@ use crate::build::{self, Kernel};
 use crate::demo::CPUS;
 use crate::ktap::{self, Outcome};
 use crate::matrix::SUITES;
+use crate::series::tree::Tree;
 use crate::system::apt::Apt;
 use crate::system::deps::{self, Tools};
 use crate::system::project::{data, Project};
 use crate::system::ui;
-use crate::tree::Tree;
 use crate::vng::{self, Guest, OUT};
 
 /// For all suites on one kernel: two cases of kmod's run 150 times if they pass.

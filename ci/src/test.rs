@@ -15,13 +15,13 @@ use crate::demo;
 use crate::kselftest::{self, Tally};
 use crate::matrix::Arch;
 use crate::patches;
+use crate::series::tree;
+use crate::series::tree::Tree;
 use crate::submit;
 use crate::system::child::{self, End, Interrupted};
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;
 use crate::system::ui::first_error;
-use crate::tree;
-use crate::tree::Tree;
 
 /// What was counted, and what went wrong, to be said once more at the end.
 #[derive(Default)]

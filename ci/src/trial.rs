@@ -8,9 +8,9 @@ use anyhow::{bail, Context, Result};
 
 use crate::build::{self, Kernel};
 use crate::matrix::{COMPARED, DEBUG};
+use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
-use crate::tree::Tree;
 use crate::vng::{self, Guest};
 
 /// So many differences are shown.

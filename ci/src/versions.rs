@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::base;
+use crate::series::base;
 use crate::system::child;
 use crate::system::deps;
 use crate::system::git::{Git, BASE};

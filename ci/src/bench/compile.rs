@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 
 use crate::build::{self, Job, Kernel};
 use crate::matrix::Arch;
+use crate::series::tree::Tree;
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;
-use crate::tree::Tree;
 
 /// Compiles `folder` of a kernel that is not booted; the folder that it was built in.
 pub fn only(

@@ -9,10 +9,10 @@ use super::compile;
 use super::plan::Plan;
 use crate::build::{self, Kernel};
 use crate::matrix::{Arch, COMPARED};
+use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::git::{Git, BASE};
 use crate::system::project::Project;
-use crate::tree::Tree;
 
 pub struct Kernels {
     pub arch: Arch,

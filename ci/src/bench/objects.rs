@@ -14,10 +14,10 @@ use super::compile;
 use super::results::Results;
 use crate::build::Kernel;
 use crate::matrix::{Arch, PLAIN, PLAIN_ON};
+use crate::series::tree::Tree;
 use crate::system::child;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
-use crate::tree::Tree;
 
 pub const KEY: &str = "objects";
 const FOLDER: &str = "kernel/module/";

@@ -20,15 +20,15 @@ use std::path::PathBuf;
 use anyhow::{bail, Context, Result};
 use comfy_table::Table;
 
-use crate::base;
-use crate::series;
+use crate::series::base;
+use crate::series::patches;
+use crate::series::tree;
 use crate::submit;
 use crate::system::child::Interrupted;
 use crate::system::deps::{self, Tools};
 use crate::system::git::{Git, BASE};
 use crate::system::project::Project;
 use crate::system::ui::{self, Step};
-use crate::tree;
 use cell::{Checker, Findings, Patch};
 use plan::{Check, Plan};
 
@@ -72,7 +72,7 @@ pub fn run(project: &Project, tools: &Tools) -> Result<()> {
 }
 
 fn patches(project: &Project, step: &mut Step, git: &Git) -> Result<Vec<Patch>> {
-    let commits = series::apply_without_files(step, git, BASE, &project.patches())?;
+    let commits = patches::apply_without_files(step, git, BASE, &project.patches())?;
     let patch = |(index, commit): (usize, String)| -> Result<Patch> {
         let files =
             git.capture(["diff", "--name-only", "--diff-filter=d", &format!("{commit}^"), &commit])?;

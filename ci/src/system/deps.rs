@@ -12,6 +12,7 @@ use nix::unistd::geteuid;
 use serde::Deserialize;
 
 use crate::matrix::Selection;
+use crate::series::tree;
 use crate::system::apt::Apt;
 use crate::system::child;
 use crate::system::os::System;
@@ -20,7 +21,6 @@ use crate::system::project::{data, Project};
 use crate::system::rust;
 pub use crate::system::tools::Tools;
 use crate::system::tools::{Found, Tool, C};
-use crate::tree;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]

@@ -13,14 +13,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use tempfile::TempDir;
 
-use crate::base::{self, Base};
-use crate::series;
+use crate::series::base::{self, Base};
+use crate::series::patches;
+use crate::series::unpacked;
 use crate::system::child;
 use crate::system::git::{Git, BASE};
 use crate::system::programs::Version;
 use crate::system::project::Project;
 use crate::system::ui::Step;
-use crate::unpacked;
 
 const BRANCH: &str = "series";
 /// How the folders begin where `rebase` puts the series on another tree, with what was
@@ -46,7 +46,7 @@ impl Tree {
         Ok(project.opts.kdir.is_none()
             && is_on_pinned(&git)?
             && is_untouched(&git)?
-            && config(&git, SAVED_PATCHES)? == series::digest(&git, &project.patches())?)
+            && config(&git, SAVED_PATCHES)? == patches::digest(&git, &project.patches())?)
     }
 
     /// The last commit.
@@ -208,7 +208,7 @@ pub fn try_series(project: &Project) -> Result<()> {
         return Ok(());
     }
     let git = Git::at(part.path().join("tree"));
-    match series::differences(project, &series::export(&git)?)?.first() {
+    match patches::differences(project, &patches::export(&git)?)?.first() {
         None => Ok(()),
         Some(file) => {
             bail!("{} is not what git am and git format-patch make of it: run make patches", file.display())
@@ -224,7 +224,7 @@ fn create(project: &Project, name: &str, source: &Path, dest: &Path) -> Result<(
 
 /// The series on `source`, in the folder `tree` of a temporary folder.
 fn fresh(project: &Project, name: &str, source: &Path) -> Result<TempDir> {
-    series::patch_files(&project.patches())?;
+    patches::patch_files(&project.patches())?;
     let part = checked_out(project, name, source, &project.root)?;
     let git = Git::at(part.path().join("tree"));
     project.ui.step("apply the series", |step| apply(project, step, &git))?;
@@ -247,7 +247,7 @@ fn checked_out(project: &Project, name: &str, source: &Path, parent: &Path) -> R
 }
 
 fn apply(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
-    series::apply(step, git, &project.patches())?;
+    patches::apply(step, git, &project.patches())?;
     mark_saved(project, git)?;
     step.note(format!("{} commits", git.series_length()?));
     Ok(())
@@ -263,7 +263,7 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
     if let Some(kdir) = project.opts.kdir.as_ref().filter(|_| name == "linux-kdir") {
         same_source(name, kdir, &git)?;
     }
-    let digest = series::digest(&git, &project.patches())?;
+    let digest = patches::digest(&git, &project.patches())?;
     if !is_untouched(&git)? {
         project.ui.say(&format!("{name}/ has work that is not in patches/: used as it is"));
     } else if config(&git, SAVED_PATCHES)? == digest {
@@ -277,7 +277,7 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
 /// Notes that the tree and `patches/` are the same now.
 pub fn mark_saved(project: &Project, git: &Git) -> Result<()> {
     git.capture(["config", SAVED_TREE, &state(git)?])?;
-    let digest = series::digest(git, &project.patches())?;
+    let digest = patches::digest(git, &project.patches())?;
     git.capture(["config", SAVED_PATCHES, &digest]).map(drop)
 }
 
@@ -296,7 +296,7 @@ fn unsaved(git: &Git) -> Result<Option<&'static str>> {
         Some("files that are in no commit")
     } else if !git.capture(["stash", "list"])?.is_empty() {
         Some("changes in git stash")
-    } else if others.lines().any(|branch| branch != series::SCRATCH) {
+    } else if others.lines().any(|branch| branch != patches::SCRATCH) {
         Some("branches of yours")
     } else {
         None

@@ -44,7 +44,7 @@ struct Newest {
 }
 
 fn bases() -> Bases {
-    data("base.toml", include_str!("../base.toml"))
+    data("base.toml", include_str!("../../base.toml"))
 }
 
 impl Base {

@@ -40,7 +40,7 @@ struct Set {
 }
 
 fn copies() -> Copies {
-    data("series.toml", include_str!("../series.toml"))
+    data("series.toml", include_str!("../../series.toml"))
 }
 
 /// What SET= may be.

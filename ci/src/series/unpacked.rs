@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Result};
 
-use crate::base;
+use crate::series::base;
+use crate::series::tree;
 use crate::system::child;
 use crate::system::git::Git;
 use crate::system::project::Project;
-use crate::tree;
 
 /// What a build leaves there. Such files would be part of the base.
 const BUILT: [&str; 3] = [".config", "include/generated", "vmlinux"];
