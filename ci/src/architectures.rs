@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{anyhow, bail, Result};
 
 use crate::boot::{self, Boot};
-use crate::build::{self, Kernel};
-use crate::configs;
 use crate::demo;
-use crate::initramfs;
 use crate::judge::{self, FAILED};
+use crate::kernels::build::{self, Kernel};
+use crate::kernels::configs;
+use crate::kernels::initramfs;
+use crate::kernels::matrix;
 use crate::kselftest::{self, Tally};
 use crate::kunit;
-use crate::matrix;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;

@@ -3,7 +3,7 @@
 
 use anyhow::{bail, Result};
 
-use crate::build;
+use crate::kernels::build;
 use crate::series::base::{self, Base};
 use crate::series::tree;
 use crate::system::child::Interrupted;

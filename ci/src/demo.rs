@@ -13,8 +13,8 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::build::Kernel;
-use crate::matrix::COMPARED;
+use crate::kernels::build::Kernel;
+use crate::kernels::matrix::COMPARED;
 use crate::report;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;

@@ -201,7 +201,7 @@ mod tests {
             judge(&format!("{at}[    9.2] Oops: Oops: 0002 [#{count}] SMP\n"), "oops on").what
         };
         assert_eq!(oops("0000000000007e57", 1), "never booted");
-        for kernel in crate::matrix::variants() {
+        for kernel in crate::kernels::matrix::variants() {
             let line = "[    9.2] Oops: Oops: 0002 [#1] SMP\n";
             assert_eq!(judge(line, &format!("oops {kernel}")).what, "never booted", "{kernel}");
         }

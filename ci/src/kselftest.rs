@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::build::Kernel;
-use crate::kconfig;
+use crate::kernels::build::Kernel;
+use crate::kernels::kconfig;
 use crate::ktap::{self, Outcome};
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};

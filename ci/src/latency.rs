@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::build::Kernel;
-use crate::configs;
+use crate::kernels::build::Kernel;
+use crate::kernels::configs;
 use crate::readme;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;

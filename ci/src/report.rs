@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::demo::record::Measured;
 use crate::demo::{Burst, Rounds, Scenario};
-use crate::matrix::COMPARED;
+use crate::kernels::matrix::COMPARED;
 use crate::system::ui;
 
 /// Wall times vary, those of the kernel without the option several times over: fewer

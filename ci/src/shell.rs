@@ -3,8 +3,8 @@
 
 use anyhow::{bail, Context, Result};
 
-use crate::build;
 use crate::demo;
+use crate::kernels::build;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{Lock, Project};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 
-use crate::matrix::Arch;
+use crate::kernels::matrix::Arch;
 use crate::series::patches::{self, Range};
 use crate::system::child;
 use crate::system::git::Git;

@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::build::{self, Kernel};
 use crate::demo::CPUS;
+use crate::kernels::build::{self, Kernel};
+use crate::kernels::matrix::SUITES;
 use crate::ktap::{self, Outcome};
-use crate::matrix::SUITES;
 use crate::series::tree::Tree;
 use crate::system::apt::Apt;
 use crate::system::deps::{self, Tools};

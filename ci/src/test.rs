@@ -8,12 +8,12 @@ use anyhow::{bail, Result};
 
 use crate::architectures;
 use crate::architectures::Row;
-use crate::build;
-use crate::build::Kernel;
-use crate::configs;
 use crate::demo;
+use crate::kernels::build;
+use crate::kernels::build::Kernel;
+use crate::kernels::configs;
+use crate::kernels::matrix::Arch;
 use crate::kselftest::{self, Tally};
-use crate::matrix::Arch;
 use crate::patches;
 use crate::series::tree;
 use crate::series::tree::Tree;

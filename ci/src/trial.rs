@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{bail, Context, Result};
 
-use crate::build::{self, Kernel};
-use crate::matrix::{COMPARED, DEBUG};
+use crate::kernels::build::{self, Kernel};
+use crate::kernels::matrix::{COMPARED, DEBUG};
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;

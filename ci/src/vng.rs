@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 
 use crate::boot;
-use crate::build::Kernel;
 use crate::judge::{Verdict, DONE, UP};
+use crate::kernels::build::Kernel;
 use crate::system::child;
 use crate::system::deps::Tools;
 use crate::system::project::Project;

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::build::{self, Job, Kernel};
-use crate::matrix::Arch;
+use crate::kernels::build::{self, Job, Kernel};
+use crate::kernels::matrix::Arch;
 use crate::series::tree::Tree;
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;

@@ -10,8 +10,8 @@ use serde_json::{Deserializer, Value};
 
 use super::plan::{Measurement, Plan};
 use super::results::Results;
-use crate::build::Kernel;
 use crate::demo::CPUS;
+use crate::kernels::build::Kernel;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
 use crate::vng::{self, Guest, EXACT, OUT};

@@ -7,8 +7,8 @@ use anyhow::{bail, Context, Result};
 
 use super::compile;
 use super::plan::Plan;
-use crate::build::{self, Kernel};
-use crate::matrix::{Arch, COMPARED};
+use crate::kernels::build::{self, Kernel};
+use crate::kernels::matrix::{Arch, COMPARED};
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::git::{Git, BASE};

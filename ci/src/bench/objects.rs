@@ -12,8 +12,8 @@ use serde_json::{json, Value};
 
 use super::compile;
 use super::results::Results;
-use crate::build::Kernel;
-use crate::matrix::{Arch, PLAIN, PLAIN_ON};
+use crate::kernels::build::Kernel;
+use crate::kernels::matrix::{Arch, PLAIN, PLAIN_ON};
 use crate::series::tree::Tree;
 use crate::system::child;
 use crate::system::deps::Tools;

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
-use crate::kbuild;
-use crate::matrix;
+use crate::kernels::kbuild;
+use crate::kernels::matrix;
 use crate::system::child::{self, End};
 use crate::system::deps::Tools;
 use crate::system::git::Git;

@@ -10,7 +10,7 @@ use anyhow::Result;
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::kconfig::Fragments;
+use crate::kernels::kconfig::Fragments;
 use crate::system::deps;
 use crate::system::project::data;
 

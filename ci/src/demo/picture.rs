@@ -7,7 +7,7 @@ use plotters::prelude::*;
 
 use super::record::{Measured, Record};
 use crate::chart;
-use crate::matrix::COMPARED;
+use crate::kernels::matrix::COMPARED;
 use crate::report::wall_ms;
 
 const WIDTH: i32 = 720;

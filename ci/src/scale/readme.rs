@@ -9,7 +9,7 @@ use crate::bench::plot::{self, Line};
 use crate::bench::readme::cell;
 use crate::bench::results::Results;
 use crate::bench::target;
-use crate::matrix::COMPARED;
+use crate::kernels::matrix::COMPARED;
 use crate::readme;
 use crate::system::ui;
 

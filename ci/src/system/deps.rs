@@ -11,7 +11,7 @@ use anyhow::{anyhow, bail, Context, Result};
 use nix::unistd::geteuid;
 use serde::Deserialize;
 
-use crate::matrix::Selection;
+use crate::kernels::matrix::Selection;
 use crate::series::tree;
 use crate::system::apt::Apt;
 use crate::system::child;
@@ -414,7 +414,7 @@ fn apt_get(prefix: &[&str], options: &[String], arguments: &[String]) -> Command
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::configs;
+    use crate::kernels::configs;
     use crate::system::os::for_test;
 
     const SYSTEMS: [&str; 7] = ["bookworm", "trixie", "ubuntu", "fedora", "arch", "suse", "unknown"];

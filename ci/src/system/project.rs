@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
 
-use crate::matrix::{DEBUG, ORDINARY};
+use crate::kernels::matrix::{DEBUG, ORDINARY};
 use crate::system::ui::Ui;
 use crate::Options;
 

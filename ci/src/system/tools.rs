@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::matrix::{self, Arch};
+use crate::kernels::matrix::{self, Arch};
 use crate::system::child;
 use crate::system::programs::{self, Folders, Version};
 use crate::system::project::Project;

@@ -8,15 +8,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::build::Kernel;
 use crate::judge::{DONE, UP};
+use crate::kernels::build::Kernel;
+use crate::kernels::matrix::Arch;
 use crate::kselftest::{self, CPUS};
-use crate::matrix::Arch;
 use crate::system::child;
 use crate::system::deps::Tools;
 use crate::system::ui::Step;
 
-const INIT: &str = include_str!("../guest/init.c");
+const INIT: &str = include_str!("../../guest/init.c");
 const ARCHIVE: &str = "initramfs.cpio";
 /// Enough for 64 copies of an image, too little for a module with a huge section.
 const MEMORY: &str = "1G";

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{bail, Result};
 
-use crate::kconfig::Fragments;
+use crate::kernels::kconfig::Fragments;
 use crate::system::child::{self, End};
 use crate::system::deps::Tools;
 use crate::system::project::Project;

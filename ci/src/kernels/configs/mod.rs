@@ -12,9 +12,9 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
 use crate::architectures;
-use crate::build::{self, Job, Kernel};
-use crate::kconfig;
-use crate::matrix::{self, Arch, Selection};
+use crate::kernels::build::{self, Job, Kernel};
+use crate::kernels::kconfig;
+use crate::kernels::matrix::{self, Arch, Selection};
 use crate::series::tree::Tree;
 use crate::system::child::Interrupted;
 use crate::system::deps::{self, Tools};
@@ -70,7 +70,7 @@ fn clang() -> String {
 }
 
 fn configs() -> Configs {
-    data("configs.toml", include_str!("../configs.toml"))
+    data("configs.toml", include_str!("../../../configs.toml"))
 }
 
 /// The row of that name.

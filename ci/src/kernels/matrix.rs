@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{bail, Result};
 use serde::Deserialize;
 
-use crate::configs;
+use crate::kernels::configs;
 use crate::system::project::data;
 
 /// The kernels that are compared: before, after.
@@ -100,7 +100,7 @@ impl Arch {
 }
 
 fn matrix() -> Matrix {
-    let mut matrix: Matrix = data("kernels.toml", include_str!("../kernels.toml"));
+    let mut matrix: Matrix = data("kernels.toml", include_str!("../../kernels.toml"));
     for (name, arch) in &mut matrix.arch {
         arch.name.clone_from(name);
     }
@@ -210,7 +210,7 @@ mod tests {
         let all = Selection::parse("all").unwrap().0;
         let mut all: Vec<&str> = all.iter().map(|arch| arch.name.as_str()).collect();
         all.sort();
-        for workflow in [include_str!("../forge/github.yml"), include_str!("../forge/gitlab.yml")] {
+        for workflow in [include_str!("../../forge/github.yml"), include_str!("../../forge/gitlab.yml")] {
             let lines = workflow.lines().filter_map(|line| line.split_once(": ["));
             let list = lines.filter(|(key, _)| key.to_lowercase().ends_with("arch")).map(|(_, list)| list);
             let mut named: Vec<_> = list.flat_map(|list| list.trim_end_matches(']').split(", ")).collect();

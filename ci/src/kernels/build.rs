@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 
-use crate::configs;
-use crate::initramfs;
-use crate::kbuild;
-use crate::kconfig::{self, Fragments};
+use crate::kernels::configs;
+use crate::kernels::initramfs;
+use crate::kernels::kbuild;
+use crate::kernels::kconfig::{self, Fragments};
+use crate::kernels::matrix::{self, Arch, SCALE, SUITES, VNG};
+use crate::kernels::twin;
 use crate::kselftest;
-use crate::matrix::{self, Arch, SCALE, SUITES, VNG};
 use crate::series::patches;
 use crate::series::tree::Tree;
 use crate::system::child;
@@ -24,7 +25,6 @@ use crate::system::deps::Tools;
 use crate::system::git::Git;
 use crate::system::project::Project;
 use crate::system::ui::Step;
-use crate::twin;
 
 /// Says in a build folder for which series and configuration no compiler has warned. Of a
 /// build that has come to its end.
