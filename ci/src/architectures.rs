@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, Result};
 
-use crate::boot::{self, Boot};
 use crate::demo;
-use crate::judge::{self, FAILED};
+use crate::guests::supervise::{self, Boot};
+use crate::guests::verdict::{self, FAILED};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::configs;
 use crate::kernels::initramfs;
@@ -89,9 +89,9 @@ pub fn tested(kernels: &BTreeMap<String, Kernel>) -> impl Iterator<Item = &Kerne
 pub fn boot(project: &Project, tree: &Tree, kernel: &Kernel) -> Result<Row> {
     project.ui.step(&format!("boot {}", kernel.full_name()), |step| {
         let mut command = initramfs::command(kernel)?;
-        boot::save_command(project, step, &initramfs::quoted(&command)?)?;
+        supervise::save_command(project, step, &initramfs::quoted(&command)?)?;
         let guest = format!("kselftest {}", kernel.name);
-        let boot = boot::run(step, &mut command, &guest, LIMIT)?;
+        let boot = supervise::run(step, &mut command, &guest, LIMIT)?;
         let row = judge(step, tree, kernel, boot)?;
         step.note(row.tally().to_string());
         Ok(row)
@@ -104,7 +104,7 @@ fn judge(step: &mut Step, tree: &Tree, kernel: &Kernel, boot: Boot) -> Result<Ro
     if !verdict.is_clean() && verdict.what != FAILED {
         bail!("{verdict}");
     }
-    let (booting, running) = judge::halves(&log).ok_or_else(|| anyhow!("the log has no marker"))?;
+    let (booting, running) = verdict::halves(&log).ok_or_else(|| anyhow!("the log has no marker"))?;
     let (kunit, mut surprises) = kunit::read(step, &tree.dir, &booting, &kernel.stage)?;
     let (selftest, more) = kselftest::judge(&running, kernel, false)?;
     if !verdict.is_clean() && selftest.failed == 0 {

@@ -26,10 +26,10 @@ use self::results::Results;
 use self::target::Verdict;
 use crate::cover::{self, Table};
 use crate::demo::CPUS;
+use crate::guests::vng;
 use crate::series::tree::Tree;
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;
-use crate::vng;
 
 /// In the order that they are shown in: the base, of which only the code is measured,
 /// the series without its option, up to a patch, and all of it.

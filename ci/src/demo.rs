@@ -13,13 +13,13 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::Kernel;
 use crate::kernels::matrix::COMPARED;
 use crate::report;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};
-use crate::vng::{self, Guest, OUT};
 
 /// More than a small machine has, as on the large ones that the series is for.
 pub const CPUS: u32 = 8;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::Kernel;
 use crate::kernels::kconfig;
 use crate::ktap::{self, Outcome};
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};
 use crate::system::ui::Step;
-use crate::vng::{self, Guest, OUT};
 
 /// With more than the host has, waking 64 tasks is slow, and shows nothing more.
 pub const CPUS: u32 = 2;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::guests::vng::{self, Guest, EXACT, OUT};
 use crate::kernels::build::Kernel;
 use crate::kernels::configs;
 use crate::readme;
@@ -18,7 +19,6 @@ use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};
 use crate::system::ui;
-use crate::vng::{self, Guest, EXACT, OUT};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 const NUMBERS: &str = "ci/latency.json";

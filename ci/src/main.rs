@@ -4,14 +4,13 @@
 mod architectures;
 mod bases;
 mod bench;
-mod boot;
 mod chart;
 mod check;
 mod clean;
 mod cover;
 mod demo;
+mod guests;
 mod help;
-mod judge;
 mod kernels;
 mod kselftest;
 mod ktap;
@@ -33,7 +32,6 @@ mod system;
 mod test;
 mod trial;
 mod versions;
-mod vng;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};

@@ -4,11 +4,11 @@
 use anyhow::{bail, Context, Result};
 
 use crate::demo;
+use crate::guests::vng;
 use crate::kernels::build;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{Lock, Project};
-use crate::vng;
 
 /// `lock` is not kept while the prompt is open.
 pub fn run(project: &Project, tools: &Tools, tree: &Tree, lock: Option<Lock>) -> Result<()> {

@@ -10,6 +10,7 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
 use crate::demo::CPUS;
+use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::matrix::SUITES;
 use crate::ktap::{self, Outcome};
@@ -18,7 +19,6 @@ use crate::system::apt::Apt;
 use crate::system::deps::{self, Tools};
 use crate::system::project::{data, Project};
 use crate::system::ui;
-use crate::vng::{self, Guest, OUT};
 
 /// For all suites on one kernel: two cases of kmod's run 150 times if they pass.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);

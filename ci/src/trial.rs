@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{bail, Context, Result};
 
+use crate::guests::vng::{self, Guest};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::matrix::{COMPARED, DEBUG};
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
-use crate::vng::{self, Guest};
 
 /// So many differences are shown.
 const SHOWN: usize = 20;

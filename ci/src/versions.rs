@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
+use crate::guests::vng;
 use crate::series::base;
 use crate::system::child;
 use crate::system::deps;
@@ -15,7 +16,6 @@ use crate::system::programs;
 use crate::system::project::Project;
 use crate::system::tools::Tool;
 use crate::system::ui;
-use crate::vng;
 
 /// Programs that any version of will do, or that says itself if it does not.
 const OTHERS: [&str; 9] = ["cargo", "make", "git", "ld.bfd", "bison", "flex", "perl", "python3", "ccache"];

@@ -11,10 +11,10 @@ use serde_json::{Deserializer, Value};
 use super::plan::{Measurement, Plan};
 use super::results::Results;
 use crate::demo::CPUS;
+use crate::guests::vng::{self, Guest, EXACT, OUT};
 use crate::kernels::build::Kernel;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
-use crate::vng::{self, Guest, EXACT, OUT};
 
 /// As `timeout` says that it was one.
 const GAVE_UP: &str = "124";

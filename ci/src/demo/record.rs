@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{picture, scenarios, Rounds, Scenario, CPUS};
 use crate::cover::Table;
+use crate::guests::vng;
 use crate::readme;
 use crate::report;
-use crate::vng;
 
 const DIR: &str = "ci/bench";
 const NUMBERS: &str = "boot.json";

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::judge::{DONE, UP};
+use crate::guests::verdict::{DONE, UP};
 use crate::kernels::build::Kernel;
 use crate::kernels::matrix::Arch;
 use crate::kselftest::{self, CPUS};

@@ -13,8 +13,8 @@ use serde_json::{json, Map, Value};
 
 use super::debian;
 use super::plan::{Debian, Plan};
-use crate::boot;
-use crate::judge::{DONE, PROGRESS, UP};
+use crate::guests::supervise;
+use crate::guests::verdict::{DONE, PROGRESS, UP};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::initramfs;
 use crate::storm;
@@ -100,15 +100,15 @@ pub fn run(
 ) -> Result<Measured> {
     let name = format!("{}, {cpus} processors, {}", debian.name, parts.label);
     let out = project.root.join(format!("build/results/scale-{}-{cpus}-{}", debian.suite, parts.label));
-    boot::empty(&out)?;
+    supervise::empty(&out)?;
     project.ui.step(&name, |step| {
         let init = init(&script(parts.plan, debian, cpus));
         let initrd = out.join("initrd");
         join(&initrd, &[archive, &ours(project, step, parts.kernel, programs, &out, &init)?])?;
         let mut qemu = command(parts, &initrd, &out, cpus);
-        boot::save_command(project, step, &initramfs::quoted(&qemu)?)?;
+        supervise::save_command(project, step, &initramfs::quoted(&qemu)?)?;
         let limit = Duration::from_secs(parts.plan.limit_s);
-        let verdict = boot::run(step, &mut qemu, &format!("scale {}", parts.label), limit)?.verdict;
+        let verdict = supervise::run(step, &mut qemu, &format!("scale {}", parts.label), limit)?.verdict;
         fs::remove_file(&initrd)?;
         if !verdict.is_clean() {
             let said = fs::read_to_string(out.join("output")).unwrap_or_default();

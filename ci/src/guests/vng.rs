@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
-use crate::boot;
-use crate::judge::{Verdict, DONE, UP};
+use crate::guests::supervise;
+use crate::guests::verdict::{Verdict, DONE, UP};
 use crate::kernels::build::Kernel;
 use crate::system::child;
 use crate::system::deps::Tools;
@@ -41,20 +41,20 @@ pub struct Guest<'a> {
 
 /// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
 pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
-    boot::empty(&guest.out)?;
+    supervise::empty(&guest.out)?;
     let script = "run.sh";
     fs::write(guest.out.join(script), wrapped(guest))?;
     let mut vng = command(project, tools, guest.kernel, guest.cpus)?;
     vng.arg("--verbose").arg(format!("--rwdir={OUT}={}", guest.out.display()));
     vng.arg(format!("--exec=sh {OUT}/{script}")).args(&guest.options);
-    boot::save_command(project, step, &qemu(&vng)?)?;
-    let mut boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
+    supervise::save_command(project, step, &qemu(&vng)?)?;
+    let mut boot = supervise::run(step, &mut vng, &guest.name, guest.limit)?;
     if boot.verdict.what == HUNG && !kvm_works() {
         project.ui.say(&format!(
             "{}: hung before it was up, as emulated guests do now and then: once more",
             guest.name
         ));
-        boot = boot::run(step, &mut vng, &guest.name, guest.limit)?;
+        boot = supervise::run(step, &mut vng, &guest.name, guest.limit)?;
     }
     step.write(&fs::read_to_string(guest.out.join("leaks")).unwrap_or_default())?;
     Ok(boot.verdict)

@@ -126,7 +126,7 @@ fn text(line: &str) -> Option<&str> {
 }
 
 fn rules() -> Rules {
-    data("splats.toml", include_str!("../splats.toml"))
+    data("splats.toml", include_str!("../../splats.toml"))
 }
 
 fn splat(messages: &[&str], guest: &str) -> Option<Verdict> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::judge::{self, Verdict, DONE, ENDED, KILLED, UP};
+use crate::guests::verdict::{self, Verdict, DONE, ENDED, KILLED, UP};
 use crate::system::child::{self, End};
 use crate::system::project::Project;
 use crate::system::ui::Step;
@@ -35,7 +35,7 @@ pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> 
     let mut written = Ok(());
     let end = child::supervise(cmd, Some(watch.deadline), |line| {
         log += line;
-        if let Some(text) = judge::progress(line) {
+        if let Some(text) = verdict::progress(line) {
             step.progress(text);
         }
         if let Err(error) = step.write(line) {
@@ -52,7 +52,7 @@ pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> 
     };
     step.write(&text)?;
     log += &text;
-    let verdict = judge::judge(&log, guest);
+    let verdict = verdict::judge(&log, guest);
     Ok(Boot { verdict, log, took: watch.up.unwrap_or(watch.start.elapsed()) })
 }
 

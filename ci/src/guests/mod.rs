@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Guests: how they are started, watched and judged.
+
+pub mod supervise;
+pub mod verdict;
+pub mod vng;
