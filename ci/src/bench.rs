@@ -24,9 +24,9 @@ use self::kernels::Kernels;
 use self::plan::{Measurement, Plan};
 use self::results::Results;
 use self::target::Verdict;
-use crate::cover::{self, Table};
-use crate::demo::CPUS;
 use crate::guests::vng;
+use crate::results::burst::CPUS;
+use crate::results::letter::{self, Table};
 use crate::series::tree::Tree;
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;
@@ -120,7 +120,7 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
 
 /// What the cover letter shows of it.
 pub fn cover(root: &Path) -> Result<Option<Table>> {
-    let results = cover::read::<Results>(&root.join(DIR).join(NUMBERS))?;
+    let results = letter::read::<Results>(&root.join(DIR).join(NUMBERS))?;
     Ok(results.map(|results| Table { name: "exact", rows: readme::plain(&results) }))
 }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::guests::vng::{self, Guest, EXACT, OUT};
 use crate::kernels::build::Kernel;
 use crate::kernels::configs;
-use crate::readme;
+use crate::results::readme;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};

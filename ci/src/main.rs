@@ -1,27 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The driver behind the Makefile: one verb, one module.
 
-mod architectures;
 mod bases;
 mod bench;
-mod chart;
 mod check;
 mod clean;
-mod cover;
-mod demo;
 mod guests;
 mod help;
 mod kernels;
-mod kselftest;
-mod ktap;
-mod kunit;
 mod latency;
 mod litmus;
 mod mutants;
 mod patches;
-mod readme;
 mod rebase;
-mod report;
+mod results;
 mod scale;
 mod series;
 mod shell;
@@ -49,6 +41,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use kernels::configs;
 use kernels::matrix;
 use kernels::matrix::Selection;
+use results::booted as architectures;
 use series::tree;
 use series::tree::Tree;
 use system::child;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{bail, Context, Result};
 
-use crate::cover;
+use crate::results::letter;
 use crate::series::patches::{self, Files};
 use crate::series::tree;
 use crate::system::git::Git;
@@ -15,7 +15,7 @@ use crate::system::project::Project;
 /// The verb.
 pub fn write(project: &Project) -> Result<()> {
     let git = committed(project)?;
-    if let Some(letter) = cover::outdated(project, &git)? {
+    if let Some(letter) = letter::outdated(project, &git)? {
         patches::set_letter(&git, &letter)?;
     }
     let files = patches::export(&git)?;
@@ -28,7 +28,7 @@ pub fn write(project: &Project) -> Result<()> {
 /// Fails unless `patches/` and the copies are as `linux/` has them.
 pub fn check(project: &Project) -> Result<()> {
     let git = committed(project)?;
-    if cover::outdated(project, &git)?.is_some() {
+    if letter::outdated(project, &git)?.is_some() {
         bail!("the cover letter's numbers are not those of ci/bench/: run make patches");
     }
     let files = patches::export(&git)?;

@@ -3,9 +3,9 @@
 
 use anyhow::{bail, Context, Result};
 
-use crate::demo;
 use crate::guests::vng;
 use crate::kernels::build;
+use crate::results::burst;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{Lock, Project};
@@ -22,7 +22,7 @@ pub fn run(project: &Project, tools: &Tools, tree: &Tree, lock: Option<Lock>) ->
     );
     // In the foreground, with the terminal: Ctrl-C is the guest's.
     let status =
-        vng::command(project, tools, kernel, demo::CPUS)?.status().context("virtme-ng does not start")?;
+        vng::command(project, tools, kernel, burst::CPUS)?.status().context("virtme-ng does not start")?;
     match status.success() {
         true => Ok(()),
         false => bail!("the guest ended badly ({status})"),

@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::demo::CPUS;
 use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::matrix::SUITES;
-use crate::ktap::{self, Outcome};
+use crate::results::burst::CPUS;
+use crate::results::ktap::{self, Outcome};
 use crate::series::tree::Tree;
 use crate::system::apt::Apt;
 use crate::system::deps::{self, Tools};

@@ -6,15 +6,15 @@ use std::io;
 
 use anyhow::{bail, Result};
 
-use crate::architectures;
-use crate::architectures::Row;
-use crate::demo;
 use crate::kernels::build;
 use crate::kernels::build::Kernel;
 use crate::kernels::configs;
 use crate::kernels::matrix::Arch;
-use crate::kselftest::{self, Tally};
 use crate::patches;
+use crate::results::booted;
+use crate::results::booted::Row;
+use crate::results::burst;
+use crate::results::kselftest::{self, Tally};
 use crate::series::tree;
 use crate::series::tree::Tree;
 use crate::submit;
@@ -114,7 +114,7 @@ fn all(project: &Project, counted: &mut Count) -> Result<()> {
     for arch in &project.opts.arch.0 {
         architecture(project, &tools, &tree, arch, (counted, &mut rows))?;
     }
-    println!("{}", architectures::table(&rows));
+    println!("{}", booted::table(&rows));
     Ok(())
 }
 
@@ -128,14 +128,14 @@ fn architecture(
     (counted, rows): (&mut Count, &mut Vec<Row>),
 ) -> Result<()> {
     let Some(kernels) = check(counted, build::ensure(project, tools, tree, arch))? else { return Ok(()) };
-    let mut tested: Vec<&Kernel> = architectures::tested(&kernels).collect();
+    let mut tested: Vec<&Kernel> = booted::tested(&kernels).collect();
     let mut of_rows = vec![];
     for name in &arch.configs {
         of_rows.extend(check(counted, configs::build(project, tools, tree, name))?);
     }
     tested.extend(&of_rows);
     for kernel in tested {
-        if let Some(row) = check(counted, architectures::boot(project, tree, kernel))? {
+        if let Some(row) = check(counted, booted::boot(project, tree, kernel))? {
             counted.add(row.tally());
             rows.push(row);
         }
@@ -144,7 +144,7 @@ fn architecture(
         count(counted, kselftest::run(project, tools, kernel))?;
     }
     if arch.is_compared() {
-        let targets = demo::run(project, tools, &kernels);
+        let targets = burst::run(project, tools, &kernels);
         count(counted, targets.map(|(passed, failed)| Tally { passed, failed, skipped: 0 }))?;
     }
     Ok(())

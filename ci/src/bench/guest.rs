@@ -10,9 +10,9 @@ use serde_json::{Deserializer, Value};
 
 use super::plan::{Measurement, Plan};
 use super::results::Results;
-use crate::demo::CPUS;
 use crate::guests::vng::{self, Guest, EXACT, OUT};
 use crate::kernels::build::Kernel;
+use crate::results::burst::CPUS;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
 

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use super::plan::{Plan, Plot};
 use super::results::Results;
 use super::KERNELS;
-use crate::chart::{self, GREY};
+use crate::results::chart::{self, GREY};
 
 const SIZE: (u32, u32) = (720, 360);
 /// Of a kernel.

@@ -7,7 +7,7 @@ use super::plan::Plan;
 use super::results::Results;
 use super::target::{self, number};
 use super::{objects, KERNELS};
-use crate::readme;
+use crate::results::readme;
 use crate::system::ui;
 
 /// The same text with the numbers of bench made anew.

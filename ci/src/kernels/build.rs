@@ -17,7 +17,7 @@ use crate::kernels::kbuild;
 use crate::kernels::kconfig::{self, Fragments};
 use crate::kernels::matrix::{self, Arch, SCALE, SUITES, VNG};
 use crate::kernels::twin;
-use crate::kselftest;
+use crate::results::kselftest;
 use crate::series::patches;
 use crate::series::tree::Tree;
 use crate::system::child;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use crate::guests::verdict::{DONE, UP};
 use crate::kernels::build::Kernel;
 use crate::kernels::matrix::Arch;
-use crate::kselftest::{self, CPUS};
+use crate::results::kselftest::{self, CPUS};
 use crate::system::child;
 use crate::system::deps::Tools;
 use crate::system::ui::Step;

@@ -10,7 +10,7 @@ use crate::bench::readme::cell;
 use crate::bench::results::Results;
 use crate::bench::target;
 use crate::kernels::matrix::COMPARED;
-use crate::readme;
+use crate::results::readme;
 use crate::system::ui;
 
 /// The same text with the numbers of scale made anew.

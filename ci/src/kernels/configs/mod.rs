@@ -11,10 +11,10 @@ use std::fs;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::architectures;
 use crate::kernels::build::{self, Job, Kernel};
 use crate::kernels::kconfig;
 use crate::kernels::matrix::{self, Arch, Selection};
+use crate::results::booted;
 use crate::series::tree::Tree;
 use crate::system::child::Interrupted;
 use crate::system::deps::{self, Tools};
@@ -200,7 +200,7 @@ fn outcome(project: &Project, tools: &Tools, tree: &Tree, name: &str) -> Result<
         return refusal(project, tools, tree, name, &refused);
     }
     let kernel = build(project, tools, tree, name)?;
-    let tests = architectures::boot(project, tree, &kernel)?;
+    let tests = booted::boot(project, tree, &kernel)?;
     for surprise in &tests.surprises {
         println!("    {surprise}");
     }

@@ -10,8 +10,8 @@ use comfy_table::Table;
 use serde::{Deserialize, Serialize};
 
 use super::{configs, find};
-use crate::kselftest::Tally;
-use crate::readme;
+use crate::results::kselftest::Tally;
+use crate::results::readme;
 use crate::system::ui;
 
 const NUMBERS: &str = "ci/configs.json";

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::Kernel;
 use crate::kernels::matrix::COMPARED;
-use crate::report;
+use crate::results::report;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};
@@ -124,7 +124,7 @@ fn judge(scenarios: &[Scenario], all: &[Rounds]) -> (u32, u32) {
 }
 
 fn scenarios() -> Vec<Scenario> {
-    data::<Scenarios>("scenarios.toml", include_str!("../scenarios.toml")).scenario
+    data::<Scenarios>("scenarios.toml", include_str!("../../../scenarios.toml")).scenario
 }
 
 fn boot(

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::Kernel;
 use crate::kernels::kconfig;
-use crate::ktap::{self, Outcome};
+use crate::results::ktap::{self, Outcome};
 use crate::system::deps::Tools;
 use crate::system::project::{data, Project};
 use crate::system::ui::Step;
@@ -52,7 +52,7 @@ impl Contract {
 }
 
 pub fn contract() -> Contract {
-    data("contract.toml", include_str!("../contract.toml"))
+    data("contract.toml", include_str!("../../contract.toml"))
 }
 
 /// Passed, failed and skipped tests.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
 use crate::bench;
-use crate::demo::record;
+use crate::results::burst::record;
 use crate::series::patches;
 use crate::system::git::Git;
 use crate::system::project::Project;

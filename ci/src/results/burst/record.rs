@@ -9,10 +9,10 @@ use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{picture, scenarios, Rounds, Scenario, CPUS};
-use crate::cover::Table;
 use crate::guests::vng;
-use crate::readme;
-use crate::report;
+use crate::results::letter::Table;
+use crate::results::readme;
+use crate::results::report;
 
 const DIR: &str = "ci/bench";
 const NUMBERS: &str = "boot.json";
@@ -49,7 +49,7 @@ pub fn save(root: &Path, scenarios: &[Scenario], all: Vec<Rounds>) -> Result<()>
 
 /// What the cover letter shows of it.
 pub fn cover(root: &Path) -> Result<Option<Table>> {
-    let Some(mut record) = crate::cover::read::<Record>(&root.join(DIR).join(NUMBERS))? else {
+    let Some(mut record) = crate::results::letter::read::<Record>(&root.join(DIR).join(NUMBERS))? else {
         return Ok(None);
     };
     let shown: Vec<Scenario> = scenarios().into_iter().filter(|scenario| scenario.cover).collect();

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::kselftest::{contract, Tally};
+use crate::results::kselftest::{contract, Tally};
 use crate::system::deps;
 use crate::system::ui::{first_error, Step};
 

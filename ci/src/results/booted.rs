@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, Result};
 
-use crate::demo;
 use crate::guests::supervise::{self, Boot};
 use crate::guests::verdict::{self, FAILED};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::configs;
 use crate::kernels::initramfs;
 use crate::kernels::matrix;
-use crate::kselftest::{self, Tally};
-use crate::kunit;
+use crate::results::burst;
+use crate::results::kselftest::{self, Tally};
+use crate::results::kunit;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
@@ -59,7 +59,7 @@ pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> 
     for arch in &project.opts.arch.0 {
         let kernels = build::ensure(project, tools, tree, arch)?;
         match arch.is_compared() {
-            true => demo::demonstrate(project, tools, tree, &kernels)?,
+            true => burst::demonstrate(project, tools, tree, &kernels)?,
             false => {
                 for kernel in tested(&kernels) {
                     rows.push(boot(project, tree, kernel)?);

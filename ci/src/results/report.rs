@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::demo::record::Measured;
-use crate::demo::{Burst, Rounds, Scenario};
 use crate::kernels::matrix::COMPARED;
+use crate::results::burst::record::Measured;
+use crate::results::burst::{Burst, Rounds, Scenario};
 use crate::system::ui;
 
 /// Wall times vary, those of the kernel without the option several times over: fewer
@@ -145,7 +145,7 @@ fn number(value: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::demo::Target;
+    use crate::results::burst::Target;
 
     fn burst(wall_ms: f64, runs: u64, peak_vmalloc_kib: u64) -> Burst {
         let results = BTreeMap::from([("EBUSY".to_owned(), 399), ("ENODEV".to_owned(), 1)]);

@@ -6,9 +6,9 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::record::{Measured, Record};
-use crate::chart;
 use crate::kernels::matrix::COMPARED;
-use crate::report::wall_ms;
+use crate::results::chart;
+use crate::results::report::wall_ms;
 
 const WIDTH: i32 = 720;
 /// Of a scenario: its name, and two bars.
