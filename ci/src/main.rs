@@ -1,29 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver behind the Makefile: one verb, one module.
+//! The driver behind the Makefile. Its layers, the lowest first: system, series, kernels, guests,
+//! results, verbs; a verb is the file or the folder of its name in verbs/.
 
-mod bases;
-mod bench;
-mod check;
-mod clean;
 mod guests;
-mod help;
 mod kernels;
-mod latency;
-mod litmus;
-mod mutants;
-mod patches;
-mod rebase;
 mod results;
-mod scale;
 mod series;
-mod shell;
-mod storm;
-mod submit;
-mod suites;
 mod system;
-mod test;
-mod trial;
-mod versions;
+mod verbs;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -49,6 +33,24 @@ use system::child::Interrupted;
 use system::deps;
 use system::deps::Tools;
 use system::project::Project;
+use verbs::bases;
+use verbs::bench;
+use verbs::check_series as check;
+use verbs::clean;
+use verbs::help;
+use verbs::latency;
+use verbs::litmus;
+use verbs::mutants;
+use verbs::patches;
+use verbs::rebase;
+use verbs::scale;
+use verbs::shell;
+use verbs::storm;
+use verbs::submit;
+use verbs::suites;
+use verbs::test;
+use verbs::trial;
+use verbs::versions;
 
 /// Builds, boots and judges the series.
 #[derive(Parser)]

@@ -9,11 +9,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-use crate::bench;
 use crate::results::burst::record;
 use crate::series::patches;
 use crate::system::git::Git;
 use crate::system::project::Project;
+use crate::verbs::bench;
 
 /// Of the columns, the first of which is as wide as a mail allows.
 const WIDTHS: [usize; 3] = [50, 11, 11];

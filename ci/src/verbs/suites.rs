@@ -69,7 +69,7 @@ struct Results {
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
     let arch = project.opts.arch.with_vng()?;
     deps::ensure_for(project, "suites")?;
-    let suites: Suites = data("suites.toml", include_str!("../suites.toml"));
+    let suites: Suites = data("suites.toml", include_str!("../../suites.toml"));
     let stress_ng = unpacked(project, "stress-ng", &suites.stress_ng)?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SUITES))?;
     let mut all = vec![];
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_script_is_one_for_a_shell() {
-        let suites: Suites = data("suites.toml", include_str!("../suites.toml"));
+        let suites: Suites = data("suites.toml", include_str!("../../suites.toml"));
         let script = script(&suites.suite);
         let mut shell = std::process::Command::new("sh");
         assert!(shell.args(["-n", "-c", &script]).status().unwrap().success());

@@ -23,12 +23,12 @@ use comfy_table::Table;
 use crate::series::base;
 use crate::series::patches;
 use crate::series::tree;
-use crate::submit;
 use crate::system::child::Interrupted;
 use crate::system::deps::{self, Tools};
 use crate::system::git::{Git, BASE};
 use crate::system::project::Project;
 use crate::system::ui::{self, Step};
+use crate::verbs::submit;
 use cell::{Checker, Findings, Patch};
 use plan::{Check, Plan};
 

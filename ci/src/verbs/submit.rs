@@ -39,7 +39,7 @@ struct Mail {
 }
 
 pub fn submit(project: &Project) -> Result<()> {
-    let git = crate::patches::committed(project)?;
+    let git = crate::verbs::patches::committed(project)?;
     fail_unless_tested(project, &git)?;
     fail_unless_checked(project, &git)?;
     let sender = sender(&project.root)?;

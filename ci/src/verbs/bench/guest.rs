@@ -8,10 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Deserializer, Value};
 
-use super::plan::{Measurement, Plan};
-use super::results::Results;
 use crate::guests::vng::{self, Guest, EXACT, OUT};
 use crate::kernels::build::Kernel;
+use crate::results::bench::plan::{Measurement, Plan};
+use crate::results::bench::results::Results;
 use crate::results::burst::CPUS;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
@@ -113,8 +113,8 @@ fn read(out: &Path, number: usize) -> Result<Option<Vec<Value>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::plan;
     use super::*;
+    use crate::results::bench::plan::plan;
 
     /// Runs the function of the script with a `burst` that does what its last argument says.
     #[test]

@@ -7,11 +7,6 @@ mod compile;
 mod guest;
 mod kernels;
 mod objects;
-pub mod plan;
-pub mod plot;
-pub mod readme;
-pub mod results;
-pub mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,19 +16,16 @@ use std::time::Instant;
 use anyhow::{bail, Result};
 
 use self::kernels::Kernels;
-use self::plan::{Measurement, Plan};
-use self::results::Results;
-use self::target::Verdict;
 use crate::guests::vng;
+use crate::results::bench::plan::{self, Measurement, Plan};
+use crate::results::bench::results::Results;
+use crate::results::bench::target::{self, Verdict};
+use crate::results::bench::{plot, readme};
 use crate::results::burst::CPUS;
 use crate::results::letter::{self, Table};
 use crate::series::tree::Tree;
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;
-
-/// In the order that they are shown in: the base, of which only the code is measured,
-/// the series without its option, up to a patch, and all of it.
-const KERNELS: [&str; 4] = ["base", "off", "part", "on"];
 
 /// Where a full run leaves its numbers.
 const DIR: &str = "ci/bench";

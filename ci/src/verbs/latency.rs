@@ -63,7 +63,7 @@ struct Longest {
 type Numbers = BTreeMap<u32, [Longest; 2]>;
 
 fn plan() -> Plan {
-    data("latency.toml", include_str!("../latency.toml"))
+    data("latency.toml", include_str!("../../latency.toml"))
 }
 
 pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::bench::plan::{Plot, Target};
+use crate::results::bench::plan::{Plot, Target};
 use crate::system::project::data;
 
 /// scale.toml says what the fields are.
@@ -80,7 +80,7 @@ pub fn cpus(subject: &str, key: &str) -> Option<u32> {
 }
 
 pub fn plan() -> Plan {
-    data("scale.toml", include_str!("../../scale.toml"))
+    data("scale.toml", include_str!("../../../scale.toml"))
 }
 
 #[cfg(test)]

@@ -10,18 +10,18 @@ use crate::kernels::build;
 use crate::kernels::build::Kernel;
 use crate::kernels::configs;
 use crate::kernels::matrix::Arch;
-use crate::patches;
 use crate::results::booted;
 use crate::results::booted::Row;
 use crate::results::burst;
 use crate::results::kselftest::{self, Tally};
 use crate::series::tree;
 use crate::series::tree::Tree;
-use crate::submit;
 use crate::system::child::{self, End, Interrupted};
 use crate::system::deps::{self, Tools};
 use crate::system::project::Project;
 use crate::system::ui::first_error;
+use crate::verbs::patches;
+use crate::verbs::submit;
 
 /// What was counted, and what went wrong, to be said once more at the end.
 #[derive(Default)]

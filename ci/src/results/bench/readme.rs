@@ -3,10 +3,9 @@
 
 use anyhow::{bail, Result};
 
-use super::plan::Plan;
+use super::plan::{Plan, KERNELS, OBJECTS};
 use super::results::Results;
 use super::target::{self, number};
-use super::{objects, KERNELS};
 use crate::results::readme;
 use crate::system::ui;
 
@@ -75,9 +74,9 @@ const COUNTED: [(&str, &str, &str); 10] = [
     ("init_module, 16 MiB", LARGE, "init"),
     ("init_module of a live module, 16 MiB", LARGE, "live_init"),
     ("finit_module of a live module, 16 MiB", LARGE, "live_finit"),
-    ("kernel/module/*.o: bytes of text", objects::KEY, "text"),
-    ("kernel/module/*.o: bytes of data", objects::KEY, "data"),
-    ("one pending load: bytes", objects::KEY, "entry"),
+    ("kernel/module/*.o: bytes of text", OBJECTS, "text"),
+    ("kernel/module/*.o: bytes of data", OBJECTS, "data"),
+    ("one pending load: bytes", OBJECTS, "entry"),
 ];
 const LARGE: &str = "one load of 16 MiB, counted";
 

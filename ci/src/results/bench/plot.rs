@@ -4,9 +4,8 @@
 use anyhow::{anyhow, Result};
 use plotters::prelude::*;
 
-use super::plan::{Plan, Plot};
+use super::plan::{Plan, Plot, KERNELS};
 use super::results::Results;
-use super::KERNELS;
 use crate::results::chart::{self, GREY};
 
 const SIZE: (u32, u32) = (720, 360);

@@ -6,9 +6,9 @@ use std::fs;
 use anyhow::{bail, Context, Result};
 
 use super::compile;
-use super::plan::Plan;
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::matrix::{Arch, COMPARED};
+use crate::results::bench::plan::Plan;
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::git::{Git, BASE};

@@ -40,7 +40,7 @@ struct Package {
 }
 
 fn config() -> Config {
-    data("litmus.toml", include_str!("../litmus.toml"))
+    data("litmus.toml", include_str!("../../litmus.toml"))
 }
 
 pub fn run(project: &Project) -> Result<()> {

@@ -11,15 +11,15 @@ use anyhow::{bail, Result};
 use serde_json::{json, Value};
 
 use super::compile;
-use super::results::Results;
 use crate::kernels::build::Kernel;
 use crate::kernels::matrix::{Arch, PLAIN, PLAIN_ON};
+use crate::results::bench::plan::OBJECTS;
+use crate::results::bench::results::Results;
 use crate::series::tree::Tree;
 use crate::system::child;
 use crate::system::deps::Tools;
 use crate::system::project::Project;
 
-pub const KEY: &str = "objects";
 const FOLDER: &str = "kernel/module/";
 
 pub fn measure(
@@ -33,11 +33,11 @@ pub fn measure(
     let (base, off, with) = (compile(base, PLAIN)?, compile(series, PLAIN)?, compile(series, PLAIN_ON)?);
     let entry = compile::type_size((project, tools), series, on, ("kernel/module/pending", "PendingLoad"))?;
     project.ui.step("compare objects", |_| {
-        results.add("base", KEY, sizes(tools, &base)?);
-        results.add("off", KEY, sizes(tools, &off)?);
+        results.add("base", OBJECTS, sizes(tools, &base)?);
+        results.add("off", OBJECTS, sizes(tools, &off)?);
         let mut object = sizes(tools, &with)?;
         object["entry"] = entry.into();
-        results.add("on", KEY, object);
+        results.add("on", OBJECTS, object);
         Ok(())
     })
 }

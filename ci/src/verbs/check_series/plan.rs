@@ -64,7 +64,7 @@ fn complaint() -> String {
 
 impl Plan {
     pub fn read() -> Plan {
-        data("checks.toml", include_str!("../../checks.toml"))
+        data("checks.toml", include_str!("../../../checks.toml"))
     }
 
     pub fn config(&self, check: &Check) -> Option<&Config> {

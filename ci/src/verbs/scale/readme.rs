@@ -4,12 +4,12 @@
 use anyhow::{bail, Result};
 
 use super::plan::{self, Plan};
-use crate::bench::plan::Plot;
-use crate::bench::plot::{self, Line};
-use crate::bench::readme::cell;
-use crate::bench::results::Results;
-use crate::bench::target;
 use crate::kernels::matrix::COMPARED;
+use crate::results::bench::plan::Plot;
+use crate::results::bench::plot::{self, Line};
+use crate::results::bench::readme::cell;
+use crate::results::bench::results::Results;
+use crate::results::bench::target;
 use crate::results::readme;
 use crate::system::ui;
 

@@ -14,10 +14,10 @@ use anyhow::{bail, Result};
 
 use self::guest::{Measured, Parts};
 use self::plan::Plan;
-use crate::bench::results::Results;
-use crate::bench::target::{self, Verdict};
 use crate::kernels::build;
 use crate::kernels::matrix::{COMPARED, SCALE};
+use crate::results::bench::results::Results;
+use crate::results::bench::target::{self, Verdict};
 use crate::series::tree::Tree;
 use crate::system::deps::Tools;
 use crate::system::project::Project;

@@ -17,10 +17,10 @@ use crate::guests::supervise;
 use crate::guests::verdict::{DONE, PROGRESS, UP};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::initramfs;
-use crate::storm;
 use crate::system::child;
 use crate::system::project::Project;
 use crate::system::ui::Step;
+use crate::verbs::storm;
 
 /// Programs of the guest, without shared libraries: it has others than this machine.
 const PROGRAMS: [&str; 2] = ["burst", "cost"];

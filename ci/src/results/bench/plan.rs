@@ -7,6 +7,13 @@ use serde::Deserialize;
 
 use crate::system::project::data;
 
+/// In the order that they are shown in: the base, of which only the code is measured,
+/// the series without its option, up to a patch, and all of it.
+pub const KERNELS: [&str; 4] = ["base", "off", "part", "on"];
+
+/// The key of what is no command: sizes of code.
+pub const OBJECTS: &str = "objects";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -122,7 +129,7 @@ pub struct Measurement {
 }
 
 pub fn plan() -> Plan {
-    data("bench.toml", include_str!("../../bench.toml"))
+    data("bench.toml", include_str!("../../../bench.toml"))
 }
 
 impl Plan {
@@ -203,7 +210,7 @@ mod tests {
         assert_eq!(keys.len(), list.len(), "a key is there twice");
         for target in &plan.targets {
             for (_, key, _) in [Some(&target.value), target.over.as_ref()].into_iter().flatten() {
-                assert!(keys.contains(&**key) || key == super::super::objects::KEY, "{key}");
+                assert!(keys.contains(&**key) || key == OBJECTS, "{key}");
             }
             assert!(target.at_most.or(target.at_least).is_some(), "{}", target.what);
         }

@@ -40,7 +40,7 @@ struct Backend {
 }
 
 fn config() -> Config {
-    data("mutants.toml", include_str!("../mutants.toml"))
+    data("mutants.toml", include_str!("../../mutants.toml"))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
