@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use crate::guests::verdict::{self, Verdict, DONE, ENDED, KILLED, UP};
+use crate::guests::verdict::{self, Verdict, ENDED, KILLED};
+use crate::kernels::initramfs::{DONE, UP};
 use crate::system::child::{self, End};
-use crate::system::project::Project;
-use crate::system::ui::Step;
+use crate::system::{project::Project, ui::Step};
 
 /// Limits outside of the test, generous: an emulated guest beside a busy compiler.
 /// KUnit's suites run during the boot, those of a kernel with KASAN, too.

@@ -6,11 +6,10 @@ use std::fmt;
 use regex_lite::Regex;
 use serde::Deserialize;
 
-use crate::system::project::data;
+use crate::kernels::initramfs::{DONE, UP};
+use crate::system::data::data;
 
 /// Lines that the guest writes into the kernel log, and the driver into the file.
-pub const UP: &str = "ci: the guest is up";
-pub const DONE: &str = "ci: the guest is done, exit code ";
 pub const PROGRESS: &str = "ci: progress: ";
 pub const KILLED: &str = "ci: killed, time limit of the ";
 /// Not every console shows what the kernel says when it powers off (s390x).
@@ -126,7 +125,7 @@ fn text(line: &str) -> Option<&str> {
 }
 
 fn rules() -> Rules {
-    data("splats.toml", include_str!("../../splats.toml"))
+    data!("splats.toml")
 }
 
 fn splat(messages: &[&str], guest: &str) -> Option<Verdict> {

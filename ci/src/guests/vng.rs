@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
-use crate::guests::supervise;
-use crate::guests::verdict::{Verdict, DONE, UP};
+use crate::guests::{supervise, verdict::Verdict};
 use crate::kernels::build::Kernel;
-use crate::system::child;
-use crate::system::deps::Tools;
-use crate::system::project::Project;
-use crate::system::ui::Step;
+use crate::kernels::initramfs::{DONE, UP};
+use crate::system::{child, project::Project, tools::Tools, ui::Step};
 
 /// Folders of the guest: the kernel's stage folder, and that for results.
 const STAGE: &str = "/tmp/stage";
 pub const OUT: &str = "/tmp/out";
+/// More than a small machine has, as on the large ones that the series is for.
+pub const CPUS: u32 = 8;
 /// Options of virtme-ng: the guest's clock counts instructions, one for each nanosecond. For one
 /// processor.
 pub const EXACT: [&str; 2] = ["--disable-kvm", "--qemu-opts=-icount shift=0,sleep=off"];

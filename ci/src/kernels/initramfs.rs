@@ -1,26 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Guests that need nothing but a kernel: the series' kselftest over nolibc in an
-//! initramfs, in QEMU, or in user-mode Linux.
+//! The initramfs of guests that need nothing but a kernel: the series' kselftest over nolibc.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::guests::verdict::{DONE, UP};
-use crate::kernels::build::Kernel;
-use crate::kernels::matrix::Arch;
-use crate::results::kselftest::{self, CPUS};
-use crate::system::child;
-use crate::system::deps::Tools;
-use crate::system::ui::Step;
+use crate::kernels::{contract::contract, matrix::Arch};
+use crate::system::{child, tools::Tools, ui::Step};
 
-const INIT: &str = include_str!("../../guest/init.c");
-const ARCHIVE: &str = "initramfs.cpio";
-/// Enough for 64 copies of an image, too little for a module with a huge section.
-const MEMORY: &str = "1G";
-
+/// Lines that the guest writes into the kernel log when it is up, and when it is done.
+pub const UP: &str = "ci: the guest is up";
+pub const DONE: &str = "ci: the guest is done, exit code ";
+const INIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/guest/init.c"));
+pub const ARCHIVE: &str = "initramfs.cpio";
 /// Builds the programs and packs the archive, in the stage folder.
 pub fn make(
     step: &mut Step,
@@ -28,7 +22,7 @@ pub fn make(
     arch: &Arch,
     (obj, stage, headers): (&Path, &Path, &Path),
 ) -> Result<()> {
-    let contract = kselftest::contract();
+    let contract = contract();
     let init = stage.join("init.c");
     fs::write(&init, INIT)?;
     let selftest = tree.join(&contract.directory).join(format!("{}.c", contract.program));
@@ -73,36 +67,4 @@ fn contents(stage: &Path) -> Result<String> {
         list += &format!("file /{name} {} 0755 0 0\n", stage.join(&name).display());
     }
     Ok(list)
-}
-
-/// What starts the guest, kernel log on standard output.
-pub fn command(kernel: &Kernel) -> Result<Command> {
-    let arch = &kernel.arch;
-    let archive = kernel.stage.join(ARCHIVE);
-    let ours = "panic=-1 printk.devkmsg=on kunit.enable=1 kunit.autorun=1";
-    let line = format!("console={} {ours} {}", arch.console, arch.parameter);
-    let Some((qemu, machine)) = arch.start.split_first() else {
-        let mut um = child::command(&kernel.image);
-        // On one processor: with more, it does not run where processes are traced.
-        um.arg(format!("initrd={}", archive.display())).arg(format!("mem={MEMORY}"));
-        um.args(["con=null", "con0=null,fd:1"]).args(line.split_whitespace());
-        return Ok(um);
-    };
-    let mut cmd = child::command(qemu);
-    cmd.args(machine).args(["-m", MEMORY, "-smp", &CPUS.to_string()]);
-    cmd.args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
-    cmd.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(archive).args(["-append", &line]);
-    Ok(cmd)
-}
-
-/// A command as a shell takes it.
-pub fn quoted(cmd: &Command) -> Result<String> {
-    let words = std::iter::once(cmd.get_program()).chain(cmd.get_args());
-    let words: Option<Vec<&str>> = words.map(|w| w.to_str()).collect();
-    let words = words.context("a path is not UTF-8")?;
-    let quoted = words.iter().map(|w| match w.contains(' ') {
-        true => format!("'{w}'"),
-        false => (*w).to_owned(),
-    });
-    Ok(quoted.collect::<Vec<_>>().join(" "))
 }

@@ -9,9 +9,8 @@ use anyhow::{bail, Result};
 
 use crate::kernels::kconfig::Fragments;
 use crate::system::child::{self, End};
-use crate::system::deps::Tools;
-use crate::system::project::Project;
 use crate::system::ui::{first_error, Step};
+use crate::system::{project::Project, tools::Tools};
 
 /// `make` in the kernel tree `tree`, building in `obj`.
 pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &str) -> Command {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The matrix of kernels.toml: architectures and the variants of their kernels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{bail, Result};
 use serde::Deserialize;
 
 use crate::kernels::configs;
-use crate::system::project::data;
+use crate::system::{data::data, options::Options};
 
 /// The kernels that are compared: before, after.
 pub const COMPARED: [&str; 2] = ["off", "on"];
@@ -93,6 +93,11 @@ impl Arch {
         self.more.iter().any(|name| name == VNG)
     }
 
+    /// What the names of its GCC begin with; `None`: it is the one of this machine.
+    pub fn cross(&self) -> Option<&str> {
+        (self.name != host_name()).then_some(self.gcc.as_str())
+    }
+
     /// Whether what the option costs is measured: on kernels without and with it.
     pub fn is_compared(&self) -> bool {
         self.has_vng() && COMPARED.iter().all(|name| self.kernels.iter().any(|kernel| kernel == name))
@@ -100,7 +105,7 @@ impl Arch {
 }
 
 fn matrix() -> Matrix {
-    let mut matrix: Matrix = data("kernels.toml", include_str!("../../kernels.toml"));
+    let mut matrix: Matrix = data!("kernels.toml");
     for (name, arch) in &mut matrix.arch {
         arch.name.clone_from(name);
     }
@@ -132,27 +137,76 @@ pub fn arch(name: &str) -> Result<Arch> {
     Ok(Selection::parse(name)?.0.swap_remove(0))
 }
 
-/// The architecture of this machine.
-pub fn host() -> Result<Arch> {
-    arch("host")
+/// The architecture of a row of configs.toml, with that kernel alone.
+pub fn of_row(name: &str) -> Result<Arch> {
+    let row = configs::row(name)?;
+    let mut arch = arch(&row.arch)?.with_kernels(&[name]);
+    if !row.cc.is_empty() {
+        arch.cc = row.cc;
+    }
+    arch.parameter = format!("{} {}", arch.parameter, row.parameter).trim().to_owned();
+    Ok(arch)
 }
 
-/// What ARCH= chose.
+/// What ARCH= may be.
+pub fn words() -> Vec<String> {
+    ["all", "host"].map(str::to_owned).into_iter().chain(matrix().arch.into_keys()).collect()
+}
+
+/// Puts the names of architectures and rows where ARCH= and CONFIG= have `all` or `host`, and
+/// those of the rows where CONFIG= chooses. Makes sure that ROOT= can boot.
+pub fn resolve(opts: &mut Options) -> Result<()> {
+    let mut names: Vec<String> = match &mut opts.config {
+        Some(rows) => {
+            *rows = configs::chosen(rows);
+            rows.iter().map(|row| Ok(configs::row(row)?.arch)).collect::<Result<_>>()?
+        }
+        None => Selection::parse(&opts.arch.join(","))?.0.into_iter().map(|arch| arch.name).collect(),
+    };
+    let mut known = BTreeSet::new();
+    names.retain(|name| known.insert(name.clone()));
+    opts.arch = names;
+    if let Some(root) = &opts.root {
+        // What virtme-ng starts there, and ends the guest with: often a link, to where only
+        // the guest finds it.
+        let bash = root.join("bin/bash").exists();
+        let poweroff = root.join("sbin/poweroff").symlink_metadata().is_ok();
+        for (program, is_there) in [("bin/bash", bash), ("sbin/poweroff", poweroff)] {
+            if !is_there {
+                bail!("ROOT={} is no root file system to boot: it has no {program}", root.display());
+            }
+        }
+        if let Some(arch) = chosen(opts)?.0.iter().find(|arch| arch.vng.is_none()) {
+            bail!("ROOT= does not work with {}: ci/kernels.toml has no vng for it", arch.name);
+        }
+    }
+    Ok(())
+}
+
+/// The architectures that the variables choose, with the kernels that they do.
+pub fn chosen(opts: &Options) -> Result<Selection> {
+    let mut all = Selection::parse(&opts.arch.join(","))?;
+    for arch in &mut all.0 {
+        if opts.root.is_some() {
+            *arch = arch.with_kernels(&[ROOT]);
+        } else if opts.debug {
+            *arch = arch.with_kernels(&DEBUG_KERNELS);
+        }
+    }
+    Ok(all)
+}
+
+/// The kernel of verbs that boot one.
+pub fn booted(opts: &Options) -> &str {
+    let default = if opts.debug { DEBUG } else { ORDINARY };
+    opts.kernel.as_deref().unwrap_or(default)
+}
+
+/// Architectures, each with the kernels that are to be built.
 #[derive(Clone, Debug)]
 pub struct Selection(pub Vec<Arch>);
 
 impl Selection {
-    /// The kernels for a root file system of the architecture.
-    pub fn with_root(&mut self) -> Result<()> {
-        for arch in &mut self.0 {
-            if arch.vng.is_none() {
-                bail!("ROOT= does not work with {}: ci/kernels.toml has no vng for it", arch.name);
-            }
-            *arch = arch.with_kernels(&[ROOT]);
-        }
-        Ok(())
-    }
-
     /// The first that virtme-ng boots, for what runs nowhere else.
     pub fn with_vng(&self) -> Result<&Arch> {
         let Some(arch) = self.0.iter().find(|arch| arch.has_vng()) else {
@@ -161,13 +215,6 @@ impl Selection {
             bail!("this runs in virtme-ng, on {} only: leave ARCH out, on such a machine", names.join(", "));
         };
         Ok(arch)
-    }
-
-    /// The debug kernels instead of the ordinary ones.
-    pub fn debug(&mut self) {
-        for arch in &mut self.0 {
-            *arch = arch.with_kernels(&DEBUG_KERNELS);
-        }
     }
 
     /// `all`, `host`, or names with commas between them.
@@ -204,6 +251,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::system::project::for_test;
 
     #[test]
     fn the_forges_test_every_architecture() {
@@ -226,7 +274,7 @@ mod tests {
         for arch in matrix.arch.values() {
             assert!(!arch.kernels.is_empty(), "{}", arch.name);
             for row in &arch.configs {
-                assert_eq!(configs::arch(row).unwrap().name, arch.name, "{row}");
+                assert_eq!(of_row(row).unwrap().name, arch.name, "{row}");
             }
             for variant in matrix.variant.keys() {
                 let fragments = arch.fragments(variant);
@@ -258,5 +306,34 @@ mod tests {
         assert_eq!(Selection::parse("all").unwrap().with_vng().unwrap().name, "x86_64");
         let error = Selection::parse("arm64").unwrap().with_vng().unwrap_err().to_string();
         assert!(error.contains("on x86_64 only"), "{error}");
+    }
+
+    #[test]
+    fn what_a_row_says_of_its_guest_is_added() {
+        let plain = arch("x86_64").unwrap();
+        let gcc = of_row("gcc").unwrap();
+        assert_eq!((gcc.parameter, gcc.cc), (plain.parameter, plain.cc));
+        assert!(of_row("tcc").is_err());
+        for name in configs::words().into_iter().filter(|name| name != "all") {
+            assert!(!variants().contains(&name), "{name} is in kernels.toml, too");
+            assert_eq!(of_row(&name).unwrap().kernels, [name]);
+        }
+    }
+
+    #[test]
+    fn the_variables_choose_architectures_and_kernels() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut opts = for_test(dir.path()).opts;
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        opts.config = Some(words(&["gcc", "gcc-arm64", "clang"]));
+        resolve(&mut opts).unwrap();
+        assert_eq!(opts.arch, ["x86_64", "arm64"]);
+        opts.config = None;
+        opts.arch = words(&["x86_64"]);
+        opts.debug = true;
+        assert_eq!(chosen(&opts).unwrap().0[0].kernels, DEBUG_KERNELS);
+        opts.root = Some(dir.path().to_owned());
+        let error = resolve(&mut opts).unwrap_err().to_string();
+        assert!(error.ends_with("is no root file system to boot: it has no bin/bash"), "{error}");
     }
 }

@@ -3,8 +3,10 @@
 
 pub mod build;
 pub mod configs;
+pub mod contract;
 pub mod initramfs;
 pub mod kbuild;
 pub mod kconfig;
 pub mod matrix;
+pub mod toolchain;
 pub mod twin;

@@ -8,8 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::system::child;
-use crate::system::ui::Step;
+use crate::system::{child, ui::Step};
 
 /// What is built by another Makefile than kbuild's, with absolute paths in its commands:
 /// taken for changed in another folder, and all that was compiled with it, too.

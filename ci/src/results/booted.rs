@@ -7,17 +7,13 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, Result};
 
+use crate::guests::qemu;
 use crate::guests::supervise::{self, Boot};
 use crate::guests::verdict::{self, FAILED};
-use crate::kernels::build::{self, Kernel};
-use crate::kernels::configs;
-use crate::kernels::initramfs;
-use crate::kernels::matrix;
-use crate::results::burst;
+use crate::kernels::{build::Kernel, matrix};
 use crate::results::kselftest::{self, Tally};
 use crate::results::kunit;
 use crate::series::tree::Tree;
-use crate::system::deps::Tools;
 use crate::system::project::Project;
 use crate::system::ui::{self, Step};
 
@@ -40,46 +36,6 @@ impl Row {
     }
 }
 
-/// The verb `build`.
-pub fn build(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
-    if let Some(chosen) = &project.opts.config {
-        return configs::build_all(project, tools, tree, chosen);
-    }
-    project.opts.arch.0.iter().try_for_each(|arch| build::ensure(project, tools, tree, arch).map(drop))
-}
-
-/// The verb `boot`: what a burst of loads costs, where the kernel without the option is
-/// built, too; elsewhere the tests, with ROOT= on that file system, too. With CONFIG=, the tests
-/// on those kernels.
-pub fn demonstrate(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
-    if let Some(chosen) = &project.opts.config {
-        return configs::boot(project, tools, tree, chosen);
-    }
-    let (mut rows, mut failed) = (vec![], 0);
-    for arch in &project.opts.arch.0 {
-        let kernels = build::ensure(project, tools, tree, arch)?;
-        match arch.is_compared() {
-            true => burst::demonstrate(project, tools, tree, &kernels)?,
-            false => {
-                for kernel in tested(&kernels) {
-                    rows.push(boot(project, tree, kernel)?);
-                }
-                for kernel in kernels.values().filter(|_| project.opts.root.is_some()) {
-                    failed += kselftest::run(project, tools, kernel)?.failed;
-                }
-            }
-        }
-    }
-    if !rows.is_empty() {
-        println!("{}", table(&rows));
-    }
-    failed += rows.iter().map(|row| row.tally().failed).sum::<u32>();
-    match failed {
-        0 => Ok(()),
-        _ => bail!("{failed} tests failed"),
-    }
-}
-
 /// The kernels that boot from an initramfs: the test of the series' option.
 pub fn tested(kernels: &BTreeMap<String, Kernel>) -> impl Iterator<Item = &Kernel> {
     kernels.values().filter(|kernel| matrix::has_initramfs(&kernel.name))
@@ -88,8 +44,8 @@ pub fn tested(kernels: &BTreeMap<String, Kernel>) -> impl Iterator<Item = &Kerne
 /// Boots the kernel from its initramfs and counts its tests.
 pub fn boot(project: &Project, tree: &Tree, kernel: &Kernel) -> Result<Row> {
     project.ui.step(&format!("boot {}", kernel.full_name()), |step| {
-        let mut command = initramfs::command(kernel)?;
-        supervise::save_command(project, step, &initramfs::quoted(&command)?)?;
+        let mut command = qemu::command(kernel)?;
+        supervise::save_command(project, step, &qemu::quoted(&command)?)?;
         let guest = format!("kselftest {}", kernel.name);
         let boot = supervise::run(step, &mut command, &guest, LIMIT)?;
         let row = judge(step, tree, kernel, boot)?;

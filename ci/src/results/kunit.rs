@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::results::kselftest::{contract, Tally};
-use crate::system::deps;
+use crate::kernels::contract::contract;
+use crate::results::kselftest::Tally;
+use crate::system::programs;
 use crate::system::ui::{first_error, Step};
 
 /// What kunit.py says of a suite, or of all.
@@ -41,7 +42,7 @@ struct Counts {
 pub fn read(step: &mut Step, tree: &Path, boot: &str, out: &Path) -> Result<(Tally, Vec<String>)> {
     let (log, json) = (out.join("kunit.log"), out.join("kunit.json"));
     fs::write(&log, boot)?;
-    let mut parser = deps::python();
+    let mut parser = programs::python();
     parser.arg(tree.join("tools/testing/kunit/kunit.py")).arg("parse");
     parser.arg(format!("--json={}", json.display())).arg(&log);
     // It fails when a test does: what it has written down says more.

@@ -3,43 +3,31 @@
 //! measured, by `make patches`, never by hand. A table is a paragraph; its first line says
 //! which one it is.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context, Result};
-use serde::de::DeserializeOwned;
 
-use crate::results::burst::record;
+use crate::results::{bench::readme, burst::record};
 use crate::series::patches;
-use crate::system::git::Git;
-use crate::system::project::Project;
-use crate::verbs::bench;
+use crate::system::{git::Git, project::Project};
 
 /// Of the columns, the first of which is as wide as a mail allows.
 const WIDTHS: [usize; 3] = [50, 11, 11];
 
 /// Rows: what was measured, without the option, with it.
-pub struct Table {
-    pub name: &'static str,
-    pub rows: Vec<[String; 3]>,
+struct Table {
+    name: &'static str,
+    rows: Vec<[String; 3]>,
 }
 
 /// The letter in the branch's description with the numbers of today; `None`: it has them.
 pub fn outdated(project: &Project, git: &Git) -> Result<Option<String>> {
     let letter = patches::letter(git)?;
-    let tables = [record::cover(&project.root)?, bench::cover(&project.root)?];
-    let filled = tables.iter().flatten().try_fold(letter.clone(), |text, table| fill(&text, table))?;
+    let tables = [
+        ("requests at the same moment", record::cover(&project.root)?),
+        ("exact", readme::cover(&project.root)?),
+    ];
+    let mut tables = tables.into_iter().filter_map(|(name, rows)| Some(Table { name, rows: rows? }));
+    let filled = tables.try_fold(letter.clone(), |text, table| fill(&text, &table))?;
     Ok((filled != letter).then_some(filled))
-}
-
-/// Numbers that a verb has left; nothing if it has never run to its end.
-pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
-    if !path.exists() {
-        return Ok(None);
-    }
-    let name = path.display();
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    serde_json::from_str(&text).map(Some).with_context(|| format!("{name} has other numbers: measure again"))
 }
 
 fn fill(text: &str, table: &Table) -> Result<String> {

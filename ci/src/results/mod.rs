@@ -9,5 +9,6 @@ pub mod kselftest;
 pub mod ktap;
 pub mod kunit;
 pub mod letter;
+pub mod numbers;
 pub mod readme;
-pub mod report;
+pub mod storm;

@@ -12,12 +12,9 @@ use regex_lite::Regex;
 use serde::Deserialize;
 use tar::{Archive, EntryType};
 
-use crate::system::apt::Apt;
 use crate::system::child::{self, Interrupted};
 use crate::system::git::{Git, DATE, EMAIL, NAME};
-use crate::system::programs::Version;
-use crate::system::project::{data, Project};
-use crate::system::ui::Step;
+use crate::system::{apt::Apt, data::data, programs::Version, project::Project, ui::Step};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,7 +41,7 @@ struct Newest {
 }
 
 fn bases() -> Bases {
-    data("base.toml", include_str!("../../base.toml"))
+    data!("base.toml")
 }
 
 impl Base {

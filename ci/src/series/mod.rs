@@ -2,6 +2,10 @@
 //! The series and its tree: base kernels, commits, patches.
 
 pub mod base;
+pub mod export;
+#[cfg(test)]
+pub mod fixture;
+pub mod kdir;
 pub mod patches;
+pub mod stamps;
 pub mod tree;
-pub mod unpacked;

@@ -14,13 +14,10 @@ use anyhow::{bail, Context, Result};
 use tempfile::TempDir;
 
 use crate::series::base::{self, Base};
-use crate::series::patches;
-use crate::series::unpacked;
-use crate::system::child;
+use crate::series::export::{self, Files};
+use crate::series::{kdir, patches};
 use crate::system::git::{Git, BASE};
-use crate::system::programs::Version;
-use crate::system::project::Project;
-use crate::system::ui::Step;
+use crate::system::{child, programs::Version, project::Project, ui::Step};
 
 const BRANCH: &str = "series";
 /// How the folders begin where `rebase` puts the series on another tree, with what was
@@ -89,8 +86,12 @@ pub fn source(project: &Project) -> Result<Source> {
     }
     match &project.opts.kdir {
         Some(kdir) => {
-            check_kdir(kdir)?;
-            Ok(if is_git(kdir) { Source::Repository(kdir.clone()) } else { Source::Folder(kdir.clone()) })
+            kdir::check(kdir)?;
+            Ok(if kdir::is_git(kdir) {
+                Source::Repository(kdir.clone())
+            } else {
+                Source::Folder(kdir.clone())
+            })
         }
         None if dir.exists() => Ok(Source::Repository(dir)),
         None => base::repository(project, &base::ours(project)?).map(Source::Repository),
@@ -107,13 +108,13 @@ pub fn source_if_there(project: &Project) -> Option<Source> {
 /// The tree that the options ask for.
 pub fn ensure(project: &Project) -> Result<Tree> {
     match &project.opts.kdir {
-        Some(kdir) if is_git(kdir) => {
-            make(project, "linux-kdir", "kdir", || check_kdir(kdir).map(|()| kdir.clone()))
+        Some(kdir) if kdir::is_git(kdir) => {
+            make(project, "linux-kdir", "kdir", || kdir::check(kdir).map(|()| kdir.clone()))
         }
         Some(kdir) => {
             // What the tree is cloned from, for as long as that takes.
             let part = tempfile::Builder::new().prefix(".part-").tempdir_in(&project.root)?;
-            make(project, "linux-kdir", "kdir", || unpacked::commit(project, kdir, part.path()))
+            make(project, "linux-kdir", "kdir", || kdir::commit(project, kdir, part.path()))
         }
         None => make(project, "linux", "", || base::repository(project, &base::ours(project)?)),
     }
@@ -131,10 +132,6 @@ pub fn on(project: &Project, base: &Base) -> Result<Tree> {
 /// Whether the tree is on the very base that `patches/` are made from.
 fn is_on_pinned(git: &Git) -> Result<bool> {
     Ok(git.capture(["log", "-1", "--format=%s", BASE])? == base::subject(&base::pinned()))
-}
-
-fn is_git(dir: &Path) -> bool {
-    dir.join(".git").exists()
 }
 
 /// `source`: the repository whose HEAD is the base.
@@ -163,41 +160,6 @@ pub fn without_series(project: &Project, name: &str, source: &Path, dest: &Path)
     Ok(Git::at(dest))
 }
 
-fn check_kdir(kdir: &Path) -> Result<()> {
-    let makefile = if is_git(kdir) { kernel_git(kdir)? } else { unpacked::makefile(kdir)? };
-    if version(&makefile).is_none_or(|(major, _)| major < 7) {
-        bail!("KDIR={} is not Linux 7.0 or later: the series is for 7.x, see make rebase", kdir.display());
-    }
-    Ok(())
-}
-
-/// Makes sure that `kdir` is a git tree of a kernel, all of it committed; its Makefile.
-pub fn kernel_git(kdir: &Path) -> Result<String> {
-    let name = kdir.display();
-    let makefile = makefile(kdir)?;
-    if !Git::is_repository(kdir)? || !is_git(kdir) {
-        bail!("KDIR={name} is not the top of a git tree: clone a mainline tree, or leave KDIR out");
-    }
-    if !Git::at(kdir).is_clean()? {
-        bail!("KDIR={name} has uncommitted changes: commit or stash them first");
-    }
-    Ok(makefile)
-}
-
-pub fn makefile(kdir: &Path) -> Result<String> {
-    fs::read_to_string(kdir.join("Makefile"))
-        .with_context(|| format!("KDIR={} is not a kernel tree: it has no Makefile", kdir.display()))
-}
-
-/// VERSION and PATCHLEVEL of a kernel's Makefile.
-fn version(makefile: &str) -> Option<(u32, u32)> {
-    let number = |name: &str| {
-        let value = |line: &str| line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().parse().ok();
-        makefile.lines().take(10).find_map(value)
-    };
-    Some((number("VERSION")?, number("PATCHLEVEL")?))
-}
-
 /// Applies the series to a fresh tree that is thrown away, and writes it back: it
 /// must come out as `patches/` has it.
 pub fn try_series(project: &Project) -> Result<()> {
@@ -208,7 +170,7 @@ pub fn try_series(project: &Project) -> Result<()> {
         return Ok(());
     }
     let git = Git::at(part.path().join("tree"));
-    match patches::differences(project, &patches::export(&git)?)?.first() {
+    match export::differences(project, &export::export(&git)?)?.first() {
         None => Ok(()),
         Some(file) => {
             bail!("{} is not what git am and git format-patch make of it: run make patches", file.display())
@@ -281,6 +243,12 @@ pub fn mark_saved(project: &Project, git: &Git) -> Result<()> {
     git.capture(["config", SAVED_PATCHES, &digest]).map(drop)
 }
 
+/// The same, and says so; `files` is what the tree stands for.
+pub fn say_saved(project: &Project, git: &Git, files: &Files) -> Result<()> {
+    println!("patches/ and the copies are as linux/ has them ({} files)", files.len());
+    mark_saved(project, git)
+}
+
 /// True when nothing was done in the tree since it was the same as `patches/`.
 fn is_untouched(git: &Git) -> Result<bool> {
     Ok(git.is_clean()? && config(git, SAVED_TREE)? == state(git)?)
@@ -316,10 +284,10 @@ fn config(git: &Git, name: &str) -> Result<String> {
 }
 
 fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
-    check_kdir(kdir)?;
-    let is_same = match is_git(kdir) {
+    kdir::check(kdir)?;
+    let is_same = match kdir::is_git(kdir) {
         true => git.base()? == Git::at(kdir).head()?,
-        false => git.capture(["rev-parse", &format!("{BASE}^{{tree}}")])? == unpacked::tree_of(kdir, git)?,
+        false => git.capture(["rev-parse", &format!("{BASE}^{{tree}}")])? == kdir::tree_of(kdir, git)?,
     };
     if !is_same {
         bail!("{name}/ was made from another commit than KDIR has now: make distclean removes it");
@@ -339,6 +307,19 @@ fn update(project: &Project, git: &Git) -> Result<()> {
         git.cmd(["checkout", "--quiet", "-B", BRANCH, &old]).output()?;
     }
     updated
+}
+
+/// The tree with the series, all of it committed.
+pub fn committed(project: &Project) -> Result<Git> {
+    let dir = project.root.join("linux");
+    if !dir.exists() {
+        bail!("there is no linux/ to take the series from: make tree");
+    }
+    let git = Git::at(dir);
+    if !git.is_clean()? {
+        bail!("linux/ has changes that are in no commit: commit them first");
+    }
+    Ok(git)
 }
 
 /// Removes the trees, if nothing is lost by it.
@@ -366,14 +347,6 @@ pub fn remove(project: &Project) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_version_is_read_from_the_makefile() {
-        let makefile = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
-        assert_eq!(version(makefile), Some((7, 3)));
-        assert_eq!(version("VERSION = six\nPATCHLEVEL = 1\n"), None);
-        assert_eq!(version("all:\n\ttrue\n"), None);
-    }
 
     #[test]
     fn what_would_be_lost_is_told() {

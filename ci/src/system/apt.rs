@@ -7,8 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::system::child;
-use crate::system::ui::Step;
+use crate::system::{child, ui::Step};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 

@@ -3,8 +3,12 @@
 
 pub mod apt;
 pub mod child;
+pub mod data;
 pub mod deps;
 pub mod git;
+pub mod made;
+pub mod needs;
+pub mod options;
 pub mod os;
 pub mod programs;
 pub mod project;

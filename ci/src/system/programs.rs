@@ -8,7 +8,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use regex_lite::Regex;
 
@@ -43,6 +43,13 @@ impl fmt::Display for Version {
     }
 }
 
+/// A tool that fits.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub path: PathBuf,
+    pub version: Version,
+}
+
 /// Where programs are looked for.
 pub struct Folders(OsString);
 
@@ -74,6 +81,16 @@ impl Folders {
 /// The first program of that name.
 pub fn find(name: &str) -> Option<PathBuf> {
     Folders::of_host().all(name).into_iter().next()
+}
+
+/// What starts it, wherever it is: an ordinary user may have it outside of PATH.
+pub fn command(name: &str) -> Command {
+    child::command(find(name).unwrap_or(name.into()))
+}
+
+/// The distribution's Python: its packages are for that one.
+pub fn python() -> Command {
+    command("python3")
 }
 
 /// What the program says of itself; `None` if it does not start.

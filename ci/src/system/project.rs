@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where everything is, and the data files beside this crate.
+//! Where everything is.
 
 use std::env;
 use std::fs::{self, File};
@@ -9,11 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
-use serde::de::DeserializeOwned;
 
-use crate::kernels::matrix::{DEBUG, ORDINARY};
-use crate::system::ui::Ui;
-use crate::Options;
+use crate::system::{options::Options, ui::Ui};
 
 /// The project's folder, for one verb alone.
 pub type Lock = Flock<File>;
@@ -27,36 +24,12 @@ pub struct Project {
 }
 
 impl Project {
-    pub fn new(mut opts: Options) -> Result<Project> {
-        if opts.debug {
-            opts.arch.debug();
-        }
-        if let Some(root) = &opts.root {
-            // What virtme-ng starts there, and ends the guest with: often a link, to where only
-            // the guest finds it.
-            let bash = root.join("bin/bash").exists();
-            let poweroff = root.join("sbin/poweroff").symlink_metadata().is_ok();
-            for (program, is_there) in [("bin/bash", bash), ("sbin/poweroff", poweroff)] {
-                if !is_there {
-                    bail!("ROOT={} is no root file system to boot: it has no {program}", root.display());
-                }
-            }
-            opts.arch.with_root()?;
-        }
-        if let Some(rows) = &opts.config {
-            opts.arch = rows.architectures()?;
-        }
+    pub fn new(opts: Options) -> Result<Project> {
         // Set by `cargo run`; the folder may have moved since the build.
         let manifest = env::var_os("CARGO_MANIFEST_DIR").context("start the driver through make")?;
         let root = Path::new(&manifest).parent().context("ci/ has no parent folder")?.to_owned();
         let ui = Ui::new(opts.verbose, root.join("log"));
         Ok(Project { cache: cache()?, root, opts, ui })
-    }
-
-    /// The kernel of verbs that boot one.
-    pub fn kernel(&self) -> &str {
-        let default = if self.opts.debug { DEBUG } else { ORDINARY };
-        self.opts.kernel.as_deref().unwrap_or(default)
     }
 
     /// Verbs share folders: one at a time, until what this gives is dropped. A file system
@@ -87,6 +60,18 @@ impl Project {
             fs::rename(whole, &done).with_context(|| format!("cannot move {name} into the cache"))?;
         }
         Ok(done)
+    }
+
+    /// Removes what can be made again.
+    pub fn clean(&self) -> Result<()> {
+        for name in ["build", "log"] {
+            let dir = self.root.join(name);
+            if dir.exists() {
+                fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {name}/"))?;
+                println!("removed {name}/");
+            }
+        }
+        Ok(())
     }
 
     /// Checks the room for a base, a tree and two kernels, before anything of it is made.
@@ -127,15 +112,11 @@ fn cache() -> Result<PathBuf> {
     Ok(base.join("module-merge-loads"))
 }
 
-/// A data file of this crate; it is part of the program, so a mistake in it is ours.
-pub fn data<T: DeserializeOwned>(name: &str, text: &str) -> T {
-    toml::from_str(text).unwrap_or_else(|e| panic!("ci/{name}: {e}"))
-}
-
 #[cfg(test)]
 pub fn for_test(root: &Path) -> Project {
-    use clap::Parser;
-    let opts = crate::Cli::parse_from(["ci", "help"]).opts;
+    use clap::{Args, Command, FromArgMatches};
+    let command = Options::augment_args(Command::new("make"));
+    let opts = Options::from_arg_matches(&command.get_matches_from(["make"])).unwrap();
     let ui = Ui::new(false, root.join("log"));
     Project { root: root.to_owned(), cache: root.join("cache"), opts, ui }
 }

@@ -9,14 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::system::apt::Apt;
-use crate::system::child;
-use crate::system::deps::{self, OldestRust};
-use crate::system::os::System;
-use crate::system::programs;
-use crate::system::project::Project;
-use crate::system::tools::Found;
-use crate::system::ui::Step;
+use crate::system::needs::{self, OldestRust};
+use crate::system::programs::{self, Found};
+use crate::system::{apt::Apt, child, os::System, project::Project, ui::Step};
 
 /// The compiler, with the source of its library; LLVM comes from what these depend on.
 const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"];
@@ -53,7 +48,7 @@ fn unpack(step: &mut Step, part: &Path, suite: &str) -> Result<PathBuf> {
 
 /// The oldest that the kernel takes (deps.toml).
 pub fn oldest(project: &Project, step: &mut Step) -> Result<Found> {
-    let OldestRust { suite, version, packages } = deps::oldest_rust();
+    let OldestRust { suite, version, packages } = needs::deps().oldest_rust;
     let dir = project.cached(&format!("rust-oldest-{version}"), |part| {
         let apt = Apt::new(part, &[&suite])?;
         let packages: Vec<_> = packages.iter().map(|name| format!("{name}={version}")).collect();
@@ -96,8 +91,7 @@ fn start(root: &Path, program: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::os;
-    use crate::system::project::for_test;
+    use crate::system::{os, project::for_test};
 
     #[test]
     fn the_library_has_a_version_in_its_name() {

@@ -9,11 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::kernels::matrix::{self, Arch};
-use crate::system::child;
-use crate::system::programs::{self, Folders, Version};
-use crate::system::project::Project;
-use crate::system::rust;
+use crate::system::programs::{self, Folders, Found, Version};
+use crate::system::{child, needs::Tool, project::Project, rust};
 
 /// What LLVM=1 has kbuild start, and the driver itself.
 const LLVM: [&str; 9] = [
@@ -31,24 +28,6 @@ const LLVM: [&str; 9] = [
 const LLVM_RELEASES: std::ops::Range<u32> = 17..40;
 const GCC_RELEASES: std::ops::Range<u32> = 8..30;
 const RUST_RELEASES: std::ops::Range<u32> = 85..130;
-
-/// One that has to be of some version.
-#[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tool {
-    Llvm,
-    Gcc,
-    Rustc,
-    Bindgen,
-    VirtmeNg,
-}
-
-/// A tool that fits.
-#[derive(Clone, Debug)]
-pub struct Found {
-    pub path: PathBuf,
-    pub version: Version,
-}
 
 /// The kernel's C compiler.
 #[derive(Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,28 +68,6 @@ pub struct Tools {
 }
 
 impl Tool {
-    /// As its users call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Tool::Llvm => "clang",
-            Tool::Gcc => "gcc",
-            Tool::Rustc => "rustc",
-            Tool::Bindgen => "bindgen",
-            Tool::VirtmeNg => "virtme-ng",
-        }
-    }
-
-    /// As scripts/min-tool-version.sh of a kernel calls it, if it does.
-    pub fn kernels_name(self) -> Option<&'static str> {
-        match self {
-            Tool::Llvm => Some("llvm"),
-            Tool::Gcc => Some("gcc"),
-            Tool::Rustc => Some("rustc"),
-            Tool::Bindgen => Some("bindgen"),
-            Tool::VirtmeNg => None,
-        }
-    }
-
     /// The name of the program, and those of its releases.
     fn programs(self) -> Vec<String> {
         let with = |name: &str, releases: std::ops::Range<u32>, before: &str| {
@@ -174,13 +131,13 @@ fn library_source(rustc: &Path) -> Option<PathBuf> {
 
 impl Tools {
     /// The same with other compilers of the kernel; GCC is one for each architecture.
-    pub fn with(&self, project: &Project, compiler: &Compiler, arch: &Arch) -> Result<Tools> {
+    /// `prefix`: `None` for an architecture of the host.
+    pub fn with(&self, project: &Project, compiler: &Compiler, prefix: Option<&str>) -> Result<Tools> {
         let mut tools = Tools { c: compiler.c, ..self.clone() };
-        if compiler.c == C::Gcc && arch.name != matrix::host()?.name {
-            tools.gcc = cross(&arch.gcc, &Folders::of_host()).with_context(|| {
-                format!("no {}gcc for {}: install it, and put it into PATH", arch.gcc, arch.name)
-            })?;
-            tools.cross = Some(arch.gcc.clone());
+        if let Some(prefix) = prefix.filter(|_| compiler.c == C::Gcc) {
+            tools.gcc = cross(prefix, &Folders::of_host())
+                .with_context(|| format!("no {prefix}gcc: install it, and put it into PATH"))?;
+            tools.cross = Some(prefix.to_owned());
         }
         if compiler.rust == Rust::Oldest {
             tools.rustc = project.ui.step("the oldest Rust", |step| rust::oldest(project, step))?;

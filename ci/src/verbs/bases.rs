@@ -3,15 +3,13 @@
 
 use anyhow::{bail, Result};
 
-use crate::kernels::build;
+use crate::kernels::{build, matrix, toolchain};
 use crate::series::base::{self, Base};
 use crate::series::tree;
-use crate::system::child::Interrupted;
-use crate::system::deps::Tools;
-use crate::system::project::Project;
-use crate::system::ui;
+use crate::system::{child::Interrupted, project::Project, tools::Tools, ui};
 
-pub fn run(project: &Project, tools: &Tools) -> Result<()> {
+pub fn run(project: &Project) -> Result<()> {
+    let tools = &toolchain::ensure(project)?;
     let mut bases = base::known();
     bases[0] = base::ours(project)?;
     let required = bases.len();
@@ -49,7 +47,7 @@ fn attempt(project: &Project, tools: &Tools, base: &Base) -> Result<(String, Str
         Ok(tree) => tree,
         Err(error) => return Ok((said(error)?, "no".to_owned())),
     };
-    for arch in &project.opts.arch.0 {
+    for arch in &matrix::chosen(&project.opts)?.0 {
         if let Err(error) = build::ensure(project, tools, &tree, &arch.with_kernels(&["on"])) {
             return Ok(("yes".to_owned(), said(error)?));
         }

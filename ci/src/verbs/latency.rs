@@ -12,13 +12,10 @@ use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::guests::vng::{self, Guest, EXACT, OUT};
-use crate::kernels::build::Kernel;
-use crate::kernels::configs;
+use crate::kernels::build::{self, Kernel};
+use crate::kernels::toolchain;
 use crate::results::readme;
-use crate::series::tree::Tree;
-use crate::system::deps::Tools;
-use crate::system::project::{data, Project};
-use crate::system::ui;
+use crate::system::{data::data, project::Project, tools::Tools, ui};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 const NUMBERS: &str = "ci/latency.json";
@@ -63,14 +60,15 @@ struct Longest {
 type Numbers = BTreeMap<u32, [Longest; 2]>;
 
 fn plan() -> Plan {
-    data("latency.toml", include_str!("../../latency.toml"))
+    data!("latency.toml")
 }
 
-pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+pub fn run(project: &Project) -> Result<()> {
+    let (tools, tree) = &toolchain::set_up(project)?;
     let plan = plan();
     let mut measured = vec![];
     for (option, row) in OPTION.iter().zip(&plan.kernels) {
-        let kernel = configs::build(project, tools, tree, row)?;
+        let kernel = build::row(project, tools, tree, row)?;
         measured.push(measure(project, tools, &kernel, &plan, option)?);
     }
     let [off, on] = <[Vec<Longest>; 2]>::try_from(measured).ok().context("two kernels")?;

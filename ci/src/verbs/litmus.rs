@@ -16,11 +16,9 @@ use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
 use crate::series::tree;
-use crate::system::apt::Apt;
 use crate::system::child::{self, End, Interrupted};
-use crate::system::deps;
-use crate::system::project::{data, Project};
 use crate::system::ui::{self, first_error, Step};
+use crate::system::{apt::Apt, data::data, deps, project::Project};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,7 +38,7 @@ struct Package {
 }
 
 fn config() -> Config {
-    data("litmus.toml", include_str!("../../litmus.toml"))
+    data!("litmus.toml")
 }
 
 pub fn run(project: &Project) -> Result<()> {

@@ -4,58 +4,23 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{Context, Result};
 
 use crate::results::letter;
-use crate::series::patches::{self, Files};
-use crate::series::tree;
-use crate::system::git::Git;
+use crate::series::export::{self, Files};
+use crate::series::{patches, tree};
 use crate::system::project::Project;
 
 /// The verb.
-pub fn write(project: &Project) -> Result<()> {
-    let git = committed(project)?;
+pub fn run(project: &Project) -> Result<()> {
+    let git = tree::committed(project)?;
     if let Some(letter) = letter::outdated(project, &git)? {
         patches::set_letter(&git, &letter)?;
     }
-    let files = patches::export(&git)?;
-    let different = patches::differences(project, &files)?;
+    let files = export::export(&git)?;
+    let different = export::differences(project, &files)?;
     write_files(project, &files, &different)?;
-    say_same(&files);
-    tree::mark_saved(project, &git)
-}
-
-/// Fails unless `patches/` and the copies are as `linux/` has them.
-pub fn check(project: &Project) -> Result<()> {
-    let git = committed(project)?;
-    if letter::outdated(project, &git)?.is_some() {
-        bail!("the cover letter's numbers are not those of ci/bench/: run make patches");
-    }
-    let files = patches::export(&git)?;
-    let different = patches::differences(project, &files)?;
-    if let Some(first) = different.first() {
-        let (first, count) = (first.display(), different.len());
-        bail!("{first} is not as linux/ has it ({count} files differ): run make patches");
-    }
-    say_same(&files);
-    tree::mark_saved(project, &git)
-}
-
-fn say_same(files: &Files) {
-    println!("patches/ and the copies are as linux/ has them ({} files)", files.len());
-}
-
-/// The tree with the series, all of it committed.
-pub fn committed(project: &Project) -> Result<Git> {
-    let dir = project.root.join("linux");
-    if !dir.exists() {
-        bail!("there is no linux/ to take the series from: make tree");
-    }
-    let git = Git::at(dir);
-    if !git.is_clean()? {
-        bail!("linux/ has changes that are in no commit: commit them first");
-    }
-    Ok(git)
+    tree::say_saved(project, &git, &files)
 }
 
 fn write_files(project: &Project, files: &Files, different: &[PathBuf]) -> Result<()> {

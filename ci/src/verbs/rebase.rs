@@ -12,12 +12,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 
 use crate::series::base::{self, Base};
-use crate::series::patches;
 use crate::series::tree::{self, REBASED};
+use crate::series::{export, kdir, patches};
 use crate::system::child::{self, End};
-use crate::system::git::Git;
-use crate::system::project::Project;
 use crate::system::ui::{first_error, Step};
+use crate::system::{git::Git, project::Project};
 
 pub fn run(project: &Project) -> Result<()> {
     let (name, source) = target(project)?;
@@ -53,7 +52,7 @@ impl Source {
     fn repository(self, project: &Project) -> Result<PathBuf> {
         match self {
             Source::Known(base) => base::repository(project, &base),
-            Source::Kdir(kdir) => tree::kernel_git(&kdir).map(|_| kdir),
+            Source::Kdir(kdir) => kdir::git(&kdir).map(|_| kdir),
         }
     }
 }
@@ -139,7 +138,7 @@ fn conflicts(git: &Git) -> Result<Vec<String>> {
 fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
     let branch = git.branch()?;
     let last = git.capture(["log", "-1", "--format=%an%n%ae%n%aI"])?;
-    let mails = patches::mails(git, &patches::Range::whole(&branch), last.lines(), &[])?;
+    let mails = export::mails(git, &export::Range::whole(&branch), last.lines(), &[])?;
     let relative = format!("build/patches-{name}");
     let dest = project.root.join(&relative);
     if dest.exists() {
@@ -156,14 +155,13 @@ fn save(project: &Project, git: &Git, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::patches::tests::tree as series_tree;
-    use crate::system::git::BASE;
-    use crate::system::ui::Ui;
+    use crate::series::fixture::tree as series_tree;
+    use crate::system::{git::BASE, ui::Ui};
 
     /// The series of two patches, and a tree whose main.c begins with `text`.
     fn rebase_onto(root: &Path, text: &str) -> (Git, Vec<PathBuf>) {
         let git = series_tree(root);
-        patches::tests::save(root, &patches::export(&git).unwrap());
+        crate::series::fixture::save(root, &export::export(&git).unwrap());
         git.capture(["checkout", "-q", "-B", "other", BASE]).unwrap();
         fs::write(git.dir.join("kernel/module/main.c"), text).unwrap();
         git.capture(["commit", "-q", "--allow-empty", "-a", "-m", "other base"]).unwrap();

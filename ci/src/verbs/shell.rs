@@ -4,17 +4,16 @@
 use anyhow::{bail, Context, Result};
 
 use crate::guests::vng;
-use crate::kernels::build;
-use crate::results::burst;
-use crate::series::tree::Tree;
-use crate::system::deps::Tools;
+use crate::kernels::{build, matrix, toolchain};
 use crate::system::project::{Lock, Project};
 
 /// `lock` is not kept while the prompt is open.
-pub fn run(project: &Project, tools: &Tools, tree: &Tree, lock: Option<Lock>) -> Result<()> {
-    let arch = project.opts.arch.with_vng()?;
-    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[project.kernel()]))?;
-    let kernel = &kernels[project.kernel()];
+pub fn run(project: &Project, lock: Option<Lock>) -> Result<()> {
+    let (tools, tree) = &toolchain::set_up(project)?;
+    let chosen = matrix::chosen(&project.opts)?;
+    let arch = chosen.with_vng()?;
+    let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&[matrix::booted(&project.opts)]))?;
+    let kernel = &kernels[matrix::booted(&project.opts)];
     drop(lock);
     println!(
         "kernel \"{}\": the test modules and ./burst (--help) are in the current folder; exit ends it",
@@ -22,7 +21,7 @@ pub fn run(project: &Project, tools: &Tools, tree: &Tree, lock: Option<Lock>) ->
     );
     // In the foreground, with the terminal: Ctrl-C is the guest's.
     let status =
-        vng::command(project, tools, kernel, burst::CPUS)?.status().context("virtme-ng does not start")?;
+        vng::command(project, tools, kernel, vng::CPUS)?.status().context("virtme-ng does not start")?;
     match status.success() {
         true => Ok(()),
         false => bail!("the guest ended badly ({status})"),

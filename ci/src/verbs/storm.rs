@@ -2,15 +2,12 @@
 //! `storm`: which modules a recorded boot asked for, and what the series would save of it.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use anyhow::{bail, Context, Result};
-use serde_json::Value;
 
-use crate::system::child;
+use crate::results::storm::cargo;
 use crate::system::project::Project;
-use crate::system::ui::Step;
 
 const PICTURE: &str = "build/storm.svg";
 
@@ -29,18 +26,4 @@ pub fn run(project: &Project) -> Result<()> {
         bail!("{}", said.trim().trim_start_matches("storm: "));
     }
     Ok(())
-}
-
-/// What the requests of a trace come to: rust/storm/src/json.rs says what is in it.
-pub fn json(project: &Project, step: &mut Step, trace: &Path) -> Result<Value> {
-    step.run(&mut cargo(project, "build"))?;
-    let text = child::capture(cargo(project, "run").arg("--quiet").arg("--").arg(trace).arg("--json"))?;
-    serde_json::from_str(&text).context("storm printed no JSON")
-}
-
-fn cargo(project: &Project, verb: &str) -> Command {
-    let mut cargo = child::command("cargo");
-    cargo.args([verb, "--release", "--locked", "--package", "storm", "--manifest-path"]);
-    cargo.arg(project.root.join("rust/Cargo.toml"));
-    cargo
 }

@@ -8,17 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 
-use crate::kernels::matrix::Arch;
-use crate::series::patches::{self, Range};
-use crate::system::child;
-use crate::system::git::Git;
-use crate::system::project::Project;
-use crate::Options;
+use crate::series::export::{self, Range};
+use crate::series::{patches, stamps, tree};
+use crate::system::{child, git::Git, options::Options, project::Project};
 
-/// The commit that all tests have passed on. Its id stands for the messages, too.
-const TESTED: &str = "build/series.tested";
-/// What `patches/` was when each patch has passed its checks.
-const CHECKED: &str = "build/series.checked";
 const DEST: &str = "build/submit";
 /// All mails in one file of that folder.
 const MAILBOX: &str = "series.mbx";
@@ -38,10 +31,10 @@ struct Mail {
     recipients: Recipients,
 }
 
-pub fn submit(project: &Project) -> Result<()> {
-    let git = crate::verbs::patches::committed(project)?;
-    fail_unless_tested(project, &git)?;
-    fail_unless_checked(project, &git)?;
+pub fn run(project: &Project) -> Result<()> {
+    let git = tree::committed(project)?;
+    stamps::fail_unless_tested(project, &git)?;
+    stamps::fail_unless_checked(project, &git)?;
     let sender = sender(&project.root)?;
     let mails = project.ui.step("write the mails", |_| write(&git, &sender, &project.opts))?;
     save(project, &mails)?;
@@ -54,39 +47,6 @@ pub fn submit(project: &Project) -> Result<()> {
     println!("nothing is sent. Read the mails, then:");
     println!("    git send-email --no-thread --confirm=always --to-cmd=true {DEST}/*.patch");
     println!("Recipients can apply them in a kernel tree: b4 am -m {DEST}/{MAILBOX} {}", id(&mails)?);
-    Ok(())
-}
-
-/// Notes that the tests have passed on that commit, if they were all that there are for one
-/// architecture: with what the option costs, on the ordinary kernels, of the series' own tree.
-pub fn mark_tested(project: &Project, head: &str) -> Result<()> {
-    let Options { kdir, root, debug, arch, .. } = &project.opts;
-    if kdir.is_some() || root.is_some() || *debug || !arch.0.iter().any(Arch::is_compared) {
-        return Ok(());
-    }
-    fs::write(project.root.join(TESTED), head).with_context(|| format!("cannot write {TESTED}"))
-}
-
-/// Notes that each patch has passed its checks.
-pub fn mark_checked(project: &Project, git: &Git) -> Result<()> {
-    let digest = patches::digest(git, &project.patches())?;
-    fs::write(project.root.join(CHECKED), digest).with_context(|| format!("cannot write {CHECKED}"))
-}
-
-fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
-    let different = !patches::differences(project, &patches::export(git)?)?.is_empty();
-    let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
-    if different || passed != patches::digest(git, &project.patches())? {
-        bail!("the patches have not passed their checks: run make check-series first");
-    }
-    Ok(())
-}
-
-fn fail_unless_tested(project: &Project, git: &Git) -> Result<()> {
-    let passed = fs::read_to_string(project.root.join(TESTED)).unwrap_or_default();
-    if passed.trim() != git.head()? {
-        bail!("the tests have not passed on what is in linux/: run make test first");
-    }
     Ok(())
 }
 
@@ -115,7 +75,7 @@ fn write(git: &Git, sender: &[String; 2], opts: &Options) -> Result<Vec<Mail>> {
     let from = format!("--from={name} <{address}>");
     let mut options = vec![from.as_str(), "--thread"];
     options.extend(opts.signoff.then_some("--signoff"));
-    let files = patches::mails(git, &range, [name, address, date.as_str()].into_iter(), &options)?;
+    let files = export::mails(git, &range, [name, address, date.as_str()].into_iter(), &options)?;
 
     let mut mails = vec![];
     let mut all = Recipients::default();
@@ -202,7 +162,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::series::patches::tests::tree;
+    use crate::series::fixture::tree;
 
     /// Stands in for the tree's: a maintainer for all, a reviewer of what is in Rust.
     const GET_MAINTAINER: &str = r#"#!/bin/sh
@@ -234,11 +194,11 @@ esac
         for signoff in [false, true] {
             project.opts.signoff = signoff;
             save(&project, &write(&git, &me(), &project.opts).unwrap()).unwrap();
-            let fresh = patches::tests::fresh(root.path());
+            let fresh = crate::series::fixture::fresh(root.path());
             let mailbox = root.path().join(DEST).join(MAILBOX);
             fresh.capture(["am", "--quiet", "--empty=drop", &mailbox.to_string_lossy()]).unwrap();
             let from_mailbox = fresh.capture(["rev-parse", "HEAD^{tree}"]).unwrap();
-            let fresh = patches::tests::fresh(root.path());
+            let fresh = crate::series::fixture::fresh(root.path());
             for patch in patches::patch_files(&root.path().join(DEST)).unwrap() {
                 fresh.capture(["am", "--quiet", &patch.to_string_lossy()]).unwrap();
             }
@@ -276,34 +236,5 @@ esac
             assert!(mail.text.contains(&format!("{max}{cc}")), "{}", mail.text);
             assert!(mail.text.contains("<eva@example.org>"), "{}", mail.text);
         }
-    }
-
-    #[test]
-    fn what_has_not_been_tested_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let project = crate::system::project::for_test(root.path());
-        let git = tree(root.path());
-        let refused = || fail_unless_tested(&project, &git).unwrap_err().to_string();
-        assert!(refused().contains("run make test first"));
-        fs::create_dir(root.path().join("build")).unwrap();
-        fs::write(root.path().join(TESTED), git.head().unwrap()).unwrap();
-        fail_unless_tested(&project, &git).unwrap();
-        git.capture(["commit", "-q", "--amend", "-m", "another message"]).unwrap();
-        assert!(refused().contains("run make test first"));
-    }
-
-    #[test]
-    fn what_has_not_been_checked_is_refused() {
-        let root = tempfile::tempdir().unwrap();
-        let project = crate::system::project::for_test(root.path());
-        let git = tree(root.path());
-        patches::tests::save(root.path(), &patches::export(&git).unwrap());
-        let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();
-        assert!(refused().contains("run make check-series first"));
-        fs::create_dir(root.path().join("build")).unwrap();
-        mark_checked(&project, &git).unwrap();
-        fail_unless_checked(&project, &git).unwrap();
-        fs::write(root.path().join("patches/0002-module-two.patch"), "another").unwrap();
-        assert!(refused().contains("run make check-series first"));
     }
 }

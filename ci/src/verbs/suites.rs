@@ -9,16 +9,12 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
-use crate::guests::vng::{self, Guest, OUT};
-use crate::kernels::build::{self, Kernel};
-use crate::kernels::matrix::SUITES;
-use crate::results::burst::CPUS;
+use crate::guests::vng::{self, Guest, CPUS, OUT};
+use crate::kernels::build::{self, stage, Kernel};
+use crate::kernels::matrix::{self, SUITES};
+use crate::kernels::toolchain;
 use crate::results::ktap::{self, Outcome};
-use crate::series::tree::Tree;
-use crate::system::apt::Apt;
-use crate::system::deps::{self, Tools};
-use crate::system::project::{data, Project};
-use crate::system::ui;
+use crate::system::{apt::Apt, data::data, deps, project::Project, tools::Tools, ui};
 
 /// For all suites on one kernel: two cases of kmod's run 150 times if they pass.
 const LIMIT: Duration = Duration::from_secs(2 * 3600);
@@ -66,17 +62,19 @@ struct Results {
 }
 
 /// The verb.
-pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
-    let arch = project.opts.arch.with_vng()?;
+pub fn run(project: &Project) -> Result<()> {
+    let (tools, tree) = &toolchain::set_up(project)?;
+    let chosen = matrix::chosen(&project.opts)?;
+    let arch = chosen.with_vng()?;
     deps::ensure_for(project, "suites")?;
-    let suites: Suites = data("suites.toml", include_str!("../../suites.toml"));
+    let suites: Suites = data!("suites.toml");
     let stress_ng = unpacked(project, "stress-ng", &suites.stress_ng)?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SUITES))?;
     let mut all = vec![];
     for name in SUITES {
         let kernel = &kernels[name];
         for script in suites.suite.iter().flat_map(|suite| &suite.scripts) {
-            build::copy_to(&kernel.stage, &tree.dir.join("tools/testing/selftests").join(script))?;
+            stage::copy_to(&kernel.stage, &tree.dir.join("tools/testing/selftests").join(script))?;
         }
         all.push(boot(project, tools, kernel, &suites, &stress_ng)?);
     }
@@ -221,7 +219,7 @@ mod tests {
 
     #[test]
     fn the_script_is_one_for_a_shell() {
-        let suites: Suites = data("suites.toml", include_str!("../../suites.toml"));
+        let suites: Suites = data!("suites.toml");
         let script = script(&suites.suite);
         let mut shell = std::process::Command::new("sh");
         assert!(shell.args(["-n", "-c", &script]).status().unwrap().success());

@@ -6,22 +6,16 @@ use std::io;
 
 use anyhow::{bail, Result};
 
-use crate::kernels::build;
-use crate::kernels::build::Kernel;
-use crate::kernels::configs;
-use crate::kernels::matrix::Arch;
-use crate::results::booted;
-use crate::results::booted::Row;
-use crate::results::burst;
+use crate::kernels::build::{self, Kernel};
+use crate::kernels::matrix::{self, Arch};
+use crate::kernels::toolchain;
+use crate::results::booted::{self, Row};
 use crate::results::kselftest::{self, Tally};
-use crate::series::tree;
-use crate::series::tree::Tree;
+use crate::results::{burst, letter};
+use crate::series::tree::{self, Tree};
+use crate::series::{export, stamps};
 use crate::system::child::{self, End, Interrupted};
-use crate::system::deps::{self, Tools};
-use crate::system::project::Project;
-use crate::system::ui::first_error;
-use crate::verbs::patches;
-use crate::verbs::submit;
+use crate::system::{options::Options, project::Project, tools::Tools, ui::first_error};
 
 /// What was counted, and what went wrong, to be said once more at the end.
 #[derive(Default)]
@@ -89,7 +83,10 @@ pub fn run(project: &Project) -> Result<()> {
     }
     println!("{tally}");
     match (head, tally) {
-        (Some(head), Tally { failed: 0, passed: 1.., .. }) => submit::mark_tested(project, &head),
+        (Some(head), Tally { failed: 0, passed: 1.., .. }) => match is_whole(project)? {
+            true => stamps::mark_tested(project, &head),
+            false => Ok(()),
+        },
         _ => Err(Failed.into()),
     }
 }
@@ -97,7 +94,7 @@ pub fn run(project: &Project) -> Result<()> {
 /// One check after the other. A failure is counted and the next check still runs,
 /// as far as it can.
 fn all(project: &Project, counted: &mut Count) -> Result<()> {
-    let Some(tools) = check(counted, deps::ensure(project))? else { return Ok(()) };
+    let Some(tools) = check(counted, toolchain::ensure(project))? else { return Ok(()) };
     for test in &CARGO_TESTS {
         count(counted, cargo_test(project, test))?;
     }
@@ -108,10 +105,10 @@ fn all(project: &Project, counted: &mut Count) -> Result<()> {
     let Some(tree) = check(counted, tree::ensure(project))? else { return Ok(()) };
     counted.head = Some(tree.head()?);
     if project.opts.kdir.is_none() {
-        check(counted, patches::check(project))?;
+        check(counted, exported(project))?;
     }
     let mut rows = vec![];
-    for arch in &project.opts.arch.0 {
+    for arch in &matrix::chosen(&project.opts)?.0 {
         architecture(project, &tools, &tree, arch, (counted, &mut rows))?;
     }
     println!("{}", booted::table(&rows));
@@ -131,7 +128,7 @@ fn architecture(
     let mut tested: Vec<&Kernel> = booted::tested(&kernels).collect();
     let mut of_rows = vec![];
     for name in &arch.configs {
-        of_rows.extend(check(counted, configs::build(project, tools, tree, name))?);
+        of_rows.extend(check(counted, build::row(project, tools, tree, name))?);
     }
     tested.extend(&of_rows);
     for kernel in tested {
@@ -148,6 +145,29 @@ fn architecture(
         count(counted, targets.map(|(passed, failed)| Tally { passed, failed, skipped: 0 }))?;
     }
     Ok(())
+}
+
+/// Fails unless `patches/` and the copies are as `linux/` has them.
+fn exported(project: &Project) -> Result<()> {
+    let git = tree::committed(project)?;
+    if letter::outdated(project, &git)?.is_some() {
+        bail!("the cover letter's numbers are not those of ci/bench/: run make patches");
+    }
+    let files = export::export(&git)?;
+    let different = export::differences(project, &files)?;
+    if let Some(first) = different.first() {
+        let (first, count) = (first.display(), different.len());
+        bail!("{first} is not as linux/ has it ({count} files differ): run make patches");
+    }
+    tree::say_saved(project, &git, &files)
+}
+
+/// Whether these are all tests that there are for one architecture: with what the option costs, on
+/// the ordinary kernels, of the series' own tree.
+fn is_whole(project: &Project) -> Result<bool> {
+    let Options { kdir, root, debug, .. } = &project.opts;
+    let is_compared = matrix::chosen(&project.opts)?.0.iter().any(Arch::is_compared);
+    Ok(kdir.is_none() && root.is_none() && !debug && is_compared)
 }
 
 /// Counts a check; an interrupt ends all of them.

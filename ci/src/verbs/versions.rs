@@ -7,15 +7,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::guests::vng;
+use crate::kernels::{matrix, toolchain};
 use crate::series::base;
-use crate::system::child;
-use crate::system::deps;
 use crate::system::git::{Git, BASE};
-use crate::system::os::System;
-use crate::system::programs;
-use crate::system::project::Project;
-use crate::system::tools::Tool;
-use crate::system::ui;
+use crate::system::{child, needs::Tool, os::System, programs, project::Project, ui};
 
 /// Programs that any version of will do, or that says itself if it does not.
 const OTHERS: [&str; 9] = ["cargo", "make", "git", "ld.bfd", "bison", "flex", "perl", "python3", "ccache"];
@@ -27,13 +22,14 @@ pub fn run(project: &Project) -> Result<()> {
         table.add_row([what, version, place]);
     }
     for tool in [Tool::Llvm, Tool::Gcc, Tool::Rustc, Tool::Bindgen, Tool::VirtmeNg] {
-        let (version, place) = match deps::look(project, tool) {
+        let (version, place) = match toolchain::look(project, tool) {
             Ok(found) => (found.version.to_string(), found.path.display().to_string()),
             Err(wanted) => ("–".to_owned(), format!("none yet: {wanted}")),
         };
         table.add_row([tool.name(), &version, &place]);
     }
-    let starts = project.opts.arch.0.iter().filter_map(|arch| arch.start.first().cloned());
+    let starts = matrix::chosen(&project.opts)?.0;
+    let starts = starts.iter().filter_map(|arch| arch.start.first().cloned());
     for name in OTHERS.map(str::to_owned).into_iter().chain(starts) {
         let path = programs::find(&name);
         let version = path.as_deref().and_then(programs::version);

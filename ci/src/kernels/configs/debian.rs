@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::system::apt::Apt;
-use crate::system::child;
-use crate::system::project::Project;
+use crate::system::{apt::Apt, child, project::Project};
 
 /// Where they are; configs.toml says it.
 #[derive(Deserialize)]

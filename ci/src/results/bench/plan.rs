@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::system::project::data;
+use crate::system::data::data;
 
 /// In the order that they are shown in: the base, of which only the code is measured,
 /// the series without its option, up to a patch, and all of it.
@@ -129,7 +129,7 @@ pub struct Measurement {
 }
 
 pub fn plan() -> Plan {
-    data("bench.toml", include_str!("../../../bench.toml"))
+    data!("bench.toml")
 }
 
 impl Plan {

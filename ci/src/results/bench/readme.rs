@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The tables and charts of README.md, from results.json.
 
+use std::path::Path;
+
 use anyhow::{bail, Result};
 
 use super::plan::{Plan, KERNELS, OBJECTS};
 use super::results::Results;
 use super::target::{self, number};
-use crate::results::readme;
+use crate::results::{numbers, readme};
 use crate::system::ui;
+
+/// Where a full run leaves its numbers.
+pub const DIR: &str = "ci/bench";
+pub const NUMBERS: &str = "results.json";
 
 /// The same text with the numbers of bench made anew.
 pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {
@@ -107,6 +113,12 @@ fn plots(plan: &Plan, results: &Results) -> String {
     let drawn = plan.plots.iter().filter(|plot| super::plot::has_points(plan, plot, results));
     let lines = drawn.map(|plot| format!("![{}](ci/bench/{})", plot.title, plot.file));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What the cover letter shows of it.
+pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
+    let results = numbers::read::<Results>(&root.join(DIR).join(NUMBERS))?;
+    Ok(results.map(|results| plain(&results)))
 }
 
 #[cfg(test)]

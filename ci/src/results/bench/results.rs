@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::plan::Number;
-use crate::results::report::median;
+use crate::results::numbers::median;
 
 /// Kernel, key, one JSON object for each round: as the program printed it.
 #[derive(Serialize, Deserialize, Default)]

@@ -4,6 +4,8 @@
 
 mod picture;
 pub mod record;
+mod report;
+pub mod scenarios;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,60 +13,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
-use serde::{Deserialize, Serialize};
 
-use crate::guests::vng::{self, Guest, OUT};
-use crate::kernels::build::Kernel;
-use crate::kernels::matrix::COMPARED;
-use crate::results::report;
+use self::scenarios::{scenarios, Burst, Rounds, Scenario};
+use crate::guests::vng::{self, Guest, CPUS, OUT};
+use crate::kernels::{build::Kernel, matrix::COMPARED};
 use crate::series::tree::Tree;
-use crate::system::deps::Tools;
-use crate::system::project::{data, Project};
+use crate::system::{project::Project, tools::Tools};
 
-/// More than a small machine has, as on the large ones that the series is for.
-pub const CPUS: u32 = 8;
 /// For all scenarios of one boot.
 const LIMIT: Duration = Duration::from_secs(1200);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Scenarios {
-    scenario: Vec<Scenario>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    pub name: String,
-    arguments: Vec<String>,
-    module: String,
-    /// Whether the cover letter shows it.
-    #[serde(default)]
-    pub cover: bool,
-    #[serde(default)]
-    pub target: Target,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    pub runs: Option<u64>,
-    pub results: Option<BTreeMap<String, u64>>,
-    pub peak_vmalloc_kib: Option<u64>,
-    pub wall_ratio: Option<f64>,
-}
-
-/// What burst measured; it prints more than is read here.
-#[derive(Serialize, Deserialize, Clone, Debug)]
-pub struct Burst {
-    pub wall_ms: f64,
-    pub runs: u64,
-    pub peak_vmalloc_kib: u64,
-    pub results: BTreeMap<String, u64>,
-}
-
-/// All rounds of one scenario on the kernels of `COMPARED`.
-pub type Rounds = [Vec<Burst>; 2];
 
 /// Runs it, prints table and targets; the number of targets reached and missed.
 pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<(u32, u32)> {
@@ -121,10 +78,6 @@ fn judge(scenarios: &[Scenario], all: &[Rounds]) -> (u32, u32) {
     }
     let missed = targets.iter().filter(|t| !t.0).count() as u32;
     (targets.len() as u32 - missed, missed)
-}
-
-fn scenarios() -> Vec<Scenario> {
-    data::<Scenarios>("scenarios.toml", include_str!("../../../scenarios.toml")).scenario
 }
 
 fn boot(

@@ -5,10 +5,10 @@ use anyhow::{anyhow, Result};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
-use super::record::{Measured, Record};
+use super::report::wall_ms;
+use super::scenarios::{Measured, Record};
 use crate::kernels::matrix::COMPARED;
 use crate::results::chart;
-use crate::results::report::wall_ms;
 
 const WIDTH: i32 = 720;
 /// Of a scenario: its name, and two bars.

@@ -6,31 +6,16 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{bail, Context, Result};
-use serde::{Deserialize, Serialize};
 
-use super::{picture, scenarios, Rounds, Scenario, CPUS};
-use crate::guests::vng;
-use crate::results::letter::Table;
-use crate::results::readme;
-use crate::results::report;
+use super::picture;
+use super::report;
+use super::scenarios::{scenarios, Measured, Record, Rounds, Scenario};
+use crate::guests::vng::{self, CPUS};
+use crate::results::{numbers, readme};
 
 const DIR: &str = "ci/bench";
 const NUMBERS: &str = "boot.json";
 const PICTURE: &str = "before-after.svg";
-
-#[derive(Serialize, Deserialize)]
-pub struct Record {
-    /// Where it was measured.
-    pub about: String,
-    pub scenarios: Vec<Measured>,
-}
-
-#[derive(Serialize, Deserialize)]
-pub struct Measured {
-    pub scenario: String,
-    /// Of the kernels of `COMPARED`.
-    pub rounds: Rounds,
-}
 
 /// Writes all three below `root`.
 pub fn save(root: &Path, scenarios: &[Scenario], all: Vec<Rounds>) -> Result<()> {
@@ -48,13 +33,13 @@ pub fn save(root: &Path, scenarios: &[Scenario], all: Vec<Rounds>) -> Result<()>
 }
 
 /// What the cover letter shows of it.
-pub fn cover(root: &Path) -> Result<Option<Table>> {
-    let Some(mut record) = crate::results::letter::read::<Record>(&root.join(DIR).join(NUMBERS))? else {
+pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
+    let Some(mut record) = numbers::read::<Record>(&root.join(DIR).join(NUMBERS))? else {
         return Ok(None);
     };
     let shown: Vec<Scenario> = scenarios().into_iter().filter(|scenario| scenario.cover).collect();
     record.scenarios.retain(|measured| shown.iter().any(|scenario| scenario.name == measured.scenario));
-    Ok(Some(Table { name: "requests at the same moment", rows: report::plain(&record.scenarios) }))
+    Ok(Some(report::plain(&record.scenarios)))
 }
 
 fn about(rounds: usize) -> String {
@@ -78,7 +63,7 @@ fn fill(text: &str, record: &Record) -> Result<String> {
 pub mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::Burst;
+    use super::super::scenarios::Burst;
     use super::*;
 
     pub fn measured(scenario: &str, before_ms: f64, after_ms: f64) -> Measured {

@@ -7,11 +7,10 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use crate::kernels::build::{self, Job, Kernel};
+use crate::kernels::build::{stage, Job, Kernel};
 use crate::kernels::matrix::Arch;
 use crate::series::tree::Tree;
-use crate::system::deps::{self, Tools};
-use crate::system::project::Project;
+use crate::system::{programs, project::Project, tools::Tools};
 
 /// Compiles `folder` of a kernel that is not booted; the folder that it was built in.
 pub fn only(
@@ -67,9 +66,9 @@ pub fn modules((project, tools): (&Project, &Tools), tree: &Tree, kernel: &Kerne
         let stage = job.stage.join("bench/lib/modules/0.0.0");
         fs::create_dir_all(&stage)?;
         for object in fs::read_to_string(extra.join("modules.order"))?.lines() {
-            build::copy_to(&stage, &build::module(&extra, object))?;
+            stage::copy_to(&stage, &stage::module(&extra, object))?;
         }
-        step.run(deps::program("depmod").arg("-b").arg(job.stage.join("bench")).arg("0.0.0")).map(drop)
+        step.run(programs::command("depmod").arg("-b").arg(job.stage.join("bench")).arg("0.0.0")).map(drop)
     })
 }
 

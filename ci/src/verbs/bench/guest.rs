@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Deserializer, Value};
 
-use crate::guests::vng::{self, Guest, EXACT, OUT};
+use crate::guests::vng::{self, Guest, CPUS, EXACT, OUT};
 use crate::kernels::build::Kernel;
-use crate::results::bench::plan::{Measurement, Plan};
-use crate::results::bench::results::Results;
-use crate::results::burst::CPUS;
-use crate::system::deps::Tools;
-use crate::system::project::Project;
+use crate::results::bench::{
+    plan::{Measurement, Plan},
+    results::Results,
+};
+use crate::system::{project::Project, tools::Tools};
 
 /// As `timeout` says that it was one.
 const GAVE_UP: &str = "124";

@@ -7,12 +7,11 @@ use anyhow::{bail, Context, Result};
 
 use super::compile;
 use crate::kernels::build::{self, Kernel};
-use crate::kernels::matrix::{Arch, COMPARED};
+use crate::kernels::matrix::{self, Arch, COMPARED};
 use crate::results::bench::plan::Plan;
 use crate::series::tree::Tree;
-use crate::system::deps::Tools;
 use crate::system::git::{Git, BASE};
-use crate::system::project::Project;
+use crate::system::{project::Project, tools::Tools};
 
 pub struct Kernels {
     pub arch: Arch,
@@ -24,7 +23,7 @@ pub struct Kernels {
 
 impl Kernels {
     pub fn build(project: &Project, tools: &Tools, tree: &Tree, plan: &Plan) -> Result<Kernels> {
-        let Some(arch) = project.opts.arch.0.iter().find(|arch| arch.is_compared()) else {
+        let Some(arch) = matrix::chosen(&project.opts)?.0.into_iter().find(|arch| arch.is_compared()) else {
             bail!("bench compares kernels without and with the option: leave ARCH out");
         };
         let [off, on] = COMPARED;

@@ -16,22 +16,19 @@ use std::time::Instant;
 use anyhow::{bail, Result};
 
 use self::kernels::Kernels;
-use crate::guests::vng;
-use crate::results::bench::plan::{self, Measurement, Plan};
-use crate::results::bench::results::Results;
-use crate::results::bench::target::{self, Verdict};
-use crate::results::bench::{plot, readme};
-use crate::results::burst::CPUS;
-use crate::results::letter::{self, Table};
-use crate::series::tree::Tree;
-use crate::system::deps::{self, Tools};
-use crate::system::project::Project;
+use crate::guests::vng::{self, CPUS};
+use crate::kernels::toolchain;
+use crate::results::bench::{
+    plan::{self, Measurement, Plan},
+    plot,
+    readme::{self, DIR, NUMBERS},
+    results::Results,
+    target::{self, Verdict},
+};
+use crate::system::{deps, project::Project, tools::Tools};
 
-/// Where a full run leaves its numbers.
-const DIR: &str = "ci/bench";
-const NUMBERS: &str = "results.json";
-
-pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+pub fn run(project: &Project) -> Result<()> {
+    let (tools, tree) = &toolchain::set_up(project)?;
     let plan = plan::plan();
     deps::ensure_for(project, "bench")?;
     let kernels = Kernels::build(project, tools, tree, &plan)?;
@@ -108,12 +105,6 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
     let name = dir.strip_prefix(&project.root).unwrap_or(&dir);
     println!("numbers and charts are in {}/", name.display());
     Ok(())
-}
-
-/// What the cover letter shows of it.
-pub fn cover(root: &Path) -> Result<Option<Table>> {
-    let results = letter::read::<Results>(&root.join(DIR).join(NUMBERS))?;
-    Ok(results.map(|results| Table { name: "exact", rows: readme::plain(&results) }))
 }
 
 fn fill(path: &Path, plan: &Plan, results: &Results) -> Result<()> {

@@ -13,12 +13,9 @@ use serde_json::{json, Value};
 use super::compile;
 use crate::kernels::build::Kernel;
 use crate::kernels::matrix::{Arch, PLAIN, PLAIN_ON};
-use crate::results::bench::plan::OBJECTS;
-use crate::results::bench::results::Results;
+use crate::results::bench::{plan::OBJECTS, results::Results};
 use crate::series::tree::Tree;
-use crate::system::child;
-use crate::system::deps::Tools;
-use crate::system::project::Project;
+use crate::system::{child, project::Project, tools::Tools};
 
 const FOLDER: &str = "kernel/module/";
 

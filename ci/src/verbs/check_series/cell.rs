@@ -8,14 +8,10 @@ use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 
-use crate::kernels::kbuild;
-use crate::kernels::matrix;
+use crate::kernels::{kbuild, matrix};
 use crate::system::child::{self, End};
-use crate::system::deps::Tools;
-use crate::system::git::Git;
-use crate::system::project::Project;
-use crate::system::rust;
 use crate::system::ui::{first_error, Step};
+use crate::system::{git::Git, project::Project, rust, tools::Tools};
 
 use super::plan::{Check, Config, Plan};
 
@@ -140,7 +136,7 @@ impl Checker<'_> {
     }
 
     fn make(&self, step: &mut Step, config: &Config, obj: &Path) -> Result<Command> {
-        let host = matrix::host()?.kbuild;
+        let host = matrix::arch("host")?.kbuild;
         let mut make = kbuild::make(self.project, self.tools, &self.git.dir, obj, &host);
         // A message on one line, with its file. Flags that differ would compile all anew.
         make.args(["W=1", "KRUSTFLAGS=--error-format=short"]).args(&config.make);

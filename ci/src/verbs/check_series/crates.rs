@@ -5,10 +5,7 @@
 use anyhow::{bail, Result};
 
 use crate::system::child::{self, End};
-use crate::system::deps;
-use crate::system::project::Project;
-use crate::system::rust;
-use crate::system::ui::first_error;
+use crate::system::{made, project::Project, rust, ui::first_error};
 
 const WORKSPACES: [&str; 2] = ["ci", "rust"];
 
@@ -63,7 +60,7 @@ fn oldest(project: &Project) -> Result<()> {
 }
 
 fn deny(project: &Project) -> Result<()> {
-    let program = deps::cargo_deny(project)?;
+    let program = made::cargo_deny(project)?;
     for workspace in WORKSPACES {
         let command = |checks: &[&str]| {
             let mut deny = child::command(&program);

@@ -20,15 +20,11 @@ use std::path::PathBuf;
 use anyhow::{bail, Context, Result};
 use comfy_table::Table;
 
-use crate::series::base;
-use crate::series::patches;
-use crate::series::tree;
-use crate::system::child::Interrupted;
-use crate::system::deps::{self, Tools};
+use crate::kernels::toolchain;
+use crate::series::{base, patches, stamps, tree};
 use crate::system::git::{Git, BASE};
-use crate::system::project::Project;
 use crate::system::ui::{self, Step};
-use crate::verbs::submit;
+use crate::system::{child::Interrupted, deps, project::Project};
 use cell::{Checker, Findings, Patch};
 use plan::{Check, Plan};
 
@@ -42,7 +38,8 @@ enum Cell {
     Failed,
 }
 
-pub fn run(project: &Project, tools: &Tools) -> Result<()> {
+pub fn run(project: &Project) -> Result<()> {
+    let tools = &toolchain::ensure(project)?;
     deps::ensure_for(project, "check-series")?;
     let plan = Plan::read();
     crates::check(project)?;
@@ -155,7 +152,7 @@ fn verdict(project: &Project, git: &Git, plan: &Plan, columns: &[Vec<Cell>]) -> 
     }
     let cells = || columns.iter().flatten().filter(|cell| !matches!(cell, Cell::None));
     match cells().filter(|cell| matches!(cell, Cell::Found(_) | Cell::Failed)).count() {
-        0 => submit::mark_checked(project, git),
+        0 => stamps::mark_checked(project, git),
         n => bail!("{n} of {} checks found something, see above", cells().count()),
     }
 }

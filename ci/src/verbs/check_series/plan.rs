@@ -11,8 +11,7 @@ use regex_lite::Regex;
 use serde::Deserialize;
 
 use crate::kernels::kconfig::Fragments;
-use crate::system::deps;
-use crate::system::project::data;
+use crate::system::{data::data, needs};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -64,7 +63,7 @@ fn complaint() -> String {
 
 impl Plan {
     pub fn read() -> Plan {
-        data("checks.toml", include_str!("../../../checks.toml"))
+        data!("checks.toml")
     }
 
     pub fn config(&self, check: &Check) -> Option<&Config> {
@@ -94,8 +93,12 @@ impl Plan {
         let exceptions: Vec<_> = self.exceptions(check).collect();
         let (config, run) = (self.config(check), self.run(check));
         let mut hasher = DefaultHasher::new();
-        format!("{:?} {check:?} {config:?} {run:?} {exceptions:?} {:?}", self.options, deps::oldest_rust())
-            .hash(&mut hasher);
+        format!(
+            "{:?} {check:?} {config:?} {run:?} {exceptions:?} {:?}",
+            self.options,
+            needs::deps().oldest_rust
+        )
+        .hash(&mut hasher);
         format!("{:016x}", hasher.finish())
     }
 }

@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::plan::Debian;
-use crate::system::apt::Apt;
-use crate::system::child;
-use crate::system::project::Project;
-use crate::system::ui::Step;
+use crate::system::{apt::Apt, child, project::Project, ui::Step};
 
 /// The archive of a Debian, in the cache, by its packages.
 pub fn archive(project: &Project, debian: &Debian) -> Result<PathBuf> {

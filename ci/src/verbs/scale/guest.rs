@@ -13,14 +13,11 @@ use serde_json::{json, Map, Value};
 
 use super::debian;
 use super::plan::{Debian, Plan};
-use crate::guests::supervise;
-use crate::guests::verdict::{DONE, PROGRESS, UP};
-use crate::kernels::build::{self, Kernel};
-use crate::kernels::initramfs;
-use crate::system::child;
-use crate::system::project::Project;
-use crate::system::ui::Step;
-use crate::verbs::storm;
+use crate::guests::{supervise, verdict::PROGRESS};
+use crate::kernels::build::{stage, Kernel};
+use crate::kernels::initramfs::{DONE, UP};
+use crate::results::storm;
+use crate::system::{child, project::Project, ui::Step};
 
 /// Programs of the guest, without shared libraries: it has others than this machine.
 const PROGRAMS: [&str; 2] = ["burst", "cost"];
@@ -106,7 +103,7 @@ pub fn run(
         let initrd = out.join("initrd");
         join(&initrd, &[archive, &ours(project, step, parts.kernel, programs, &out, &init)?])?;
         let mut qemu = command(parts, &initrd, &out, cpus);
-        supervise::save_command(project, step, &initramfs::quoted(&qemu)?)?;
+        supervise::save_command(project, step, &crate::guests::qemu::quoted(&qemu)?)?;
         let limit = Duration::from_secs(parts.plan.limit_s);
         let verdict = supervise::run(step, &mut qemu, &format!("scale {}", parts.label), limit)?.verdict;
         fs::remove_file(&initrd)?;
@@ -150,9 +147,9 @@ fn ours(
     let bin = root.join("usr/local/bin");
     fs::create_dir_all(&bin)?;
     fs::create_dir_all(root.join("usr/lib"))?;
-    PROGRAMS.iter().try_for_each(|name| build::copy_to(&bin, &programs.join(name)).map(drop))?;
-    build::copy_to(root, &project.root.join("rust/storm/record.sh"))?;
-    MODULES.iter().try_for_each(|name| build::copy_to(root, &kernel.stage.join(name)).map(drop))?;
+    PROGRAMS.iter().try_for_each(|name| stage::copy_to(&bin, &programs.join(name)).map(drop))?;
+    stage::copy_to(root, &project.root.join("rust/storm/record.sh"))?;
+    MODULES.iter().try_for_each(|name| stage::copy_to(root, &kernel.stage.join(name)).map(drop))?;
     fs::write(root.join("init"), init)?;
     let mut cp = child::command("cp");
     step.run(cp.arg("-a").arg(kernel.stage.join("lib/modules")).arg(root.join("usr/lib")))?;

@@ -14,21 +14,23 @@ use anyhow::{bail, Result};
 
 use self::guest::{Measured, Parts};
 use self::plan::Plan;
-use crate::kernels::build;
-use crate::kernels::matrix::{COMPARED, SCALE};
-use crate::results::bench::results::Results;
-use crate::results::bench::target::{self, Verdict};
-use crate::series::tree::Tree;
-use crate::system::deps::Tools;
+use crate::kernels::matrix::{self, COMPARED, SCALE};
+use crate::kernels::{build, toolchain};
+use crate::results::bench::{
+    results::Results,
+    target::{self, Verdict},
+};
 use crate::system::project::Project;
 
 /// Where a full run leaves its numbers.
 const DIR: &str = "ci/scale";
 const NUMBERS: &str = "results.json";
 
-pub fn run(project: &Project, tools: &Tools, tree: &Tree) -> Result<()> {
+pub fn run(project: &Project) -> Result<()> {
+    let (tools, tree) = &toolchain::set_up(project)?;
     let plan = plan::plan();
-    let arch = project.opts.arch.with_vng()?;
+    let chosen = matrix::chosen(&project.opts)?;
+    let arch = chosen.with_vng()?;
     let archives = plan.debian.iter().map(|debian| Ok((debian, debian::archive(project, debian)?)));
     let archives = archives.collect::<Result<Vec<_>>>()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SCALE))?;

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use crate::results::bench::plan::{Plot, Target};
-use crate::system::project::data;
+use crate::system::data::data;
 
 /// scale.toml says what the fields are.
 #[derive(Deserialize)]
@@ -80,7 +80,7 @@ pub fn cpus(subject: &str, key: &str) -> Option<u32> {
 }
 
 pub fn plan() -> Plan {
-    data("scale.toml", include_str!("../../../scale.toml"))
+    data!("scale.toml")
 }
 
 #[cfg(test)]

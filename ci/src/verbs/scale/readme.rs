@@ -5,11 +5,13 @@ use anyhow::{bail, Result};
 
 use super::plan::{self, Plan};
 use crate::kernels::matrix::COMPARED;
-use crate::results::bench::plan::Plot;
-use crate::results::bench::plot::{self, Line};
-use crate::results::bench::readme::cell;
-use crate::results::bench::results::Results;
-use crate::results::bench::target;
+use crate::results::bench::{
+    plan::Plot,
+    plot::{self, Line},
+    readme::cell,
+    results::Results,
+    target,
+};
 use crate::results::readme;
 use crate::system::ui;
 

@@ -9,9 +9,8 @@ use anyhow::{bail, Context, Result};
 use comfy_table::Table;
 use serde::{Deserialize, Serialize};
 
-use super::{configs, find};
-use crate::results::kselftest::Tally;
-use crate::results::readme;
+use crate::kernels::configs;
+use crate::results::{kselftest::Tally, readme};
 use crate::system::ui;
 
 const NUMBERS: &str = "ci/configs.json";
@@ -100,7 +99,7 @@ pub fn table(rows: &Rows) -> Result<Table> {
         "kselftest",
     ]);
     for (name, outcome) in rows {
-        let row = find(name).with_context(|| format!("ci/configs.toml has no row {name}"))?;
+        let row = configs::find(name).with_context(|| format!("ci/configs.toml has no row {name}"))?;
         table.add_row([name.clone(), row.about].into_iter().chain(outcome.cells()));
     }
     ui::align_right(&mut table, 3..=5);
@@ -152,7 +151,8 @@ fn note(rows: &mut Rows, name: &str, outcome: Option<Outcome>) {
 }
 
 fn fill(text: &str, rows: &Rows) -> Result<String> {
-    let mut all: Rows = configs().config.into_keys().map(|name| (name, Outcome::None)).collect();
+    let mut all: Rows =
+        configs::chosen(&["all".to_owned()]).into_iter().map(|name| (name, Outcome::None)).collect();
     all.extend(rows.clone());
     readme::fill(text, "configs", |name| match name {
         "table" => Ok(table(&all)?.to_string()),

@@ -1,23 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `KDIR=` with an unpacked archive of a kernel: committed as it is, in a repository elsewhere.
+//! `KDIR=`: a git tree of a kernel, or an unpacked archive of one, which is committed as it is, in
+//! a repository elsewhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 
 use crate::series::base;
-use crate::series::tree;
-use crate::system::child;
-use crate::system::git::Git;
-use crate::system::project::Project;
+use crate::system::{child, git::Git, project::Project};
 
 /// What a build leaves there. Such files would be part of the base.
 const BUILT: [&str; 3] = [".config", "include/generated", "vmlinux"];
 
+/// Whether it is a git tree, and no unpacked archive.
+pub fn is_git(dir: &Path) -> bool {
+    dir.join(".git").exists()
+}
+
+/// Makes sure that the series is for it.
+pub fn check(kdir: &Path) -> Result<()> {
+    let makefile = if is_git(kdir) { git(kdir)? } else { unpacked(kdir)? };
+    if version(&makefile).is_none_or(|(major, _)| major < 7) {
+        bail!("KDIR={} is not Linux 7.0 or later: the series is for 7.x, see make rebase", kdir.display());
+    }
+    Ok(())
+}
+
+/// Makes sure that `kdir` is a git tree of a kernel, all of it committed; its Makefile.
+pub fn git(kdir: &Path) -> Result<String> {
+    let name = kdir.display();
+    let makefile = makefile(kdir)?;
+    if !Git::is_repository(kdir)? || !is_git(kdir) {
+        bail!("KDIR={name} is not the top of a git tree: clone a mainline tree, or leave KDIR out");
+    }
+    if !Git::at(kdir).is_clean()? {
+        bail!("KDIR={name} has uncommitted changes: commit or stash them first");
+    }
+    Ok(makefile)
+}
+
+fn makefile(kdir: &Path) -> Result<String> {
+    fs::read_to_string(kdir.join("Makefile"))
+        .with_context(|| format!("KDIR={} is not a kernel tree: it has no Makefile", kdir.display()))
+}
+
+/// VERSION and PATCHLEVEL of a kernel's Makefile.
+fn version(makefile: &str) -> Option<(u32, u32)> {
+    let number = |name: &str| {
+        let value = |line: &str| line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().parse().ok();
+        makefile.lines().take(10).find_map(value)
+    };
+    Some((number("VERSION")?, number("PATCHLEVEL")?))
+}
+
 /// Makes sure that `kdir` is the tree of a kernel, without what a build leaves; its Makefile.
-pub fn makefile(kdir: &Path) -> Result<String> {
-    let makefile = tree::makefile(kdir)?;
+fn unpacked(kdir: &Path) -> Result<String> {
+    let makefile = makefile(kdir)?;
     let name = kdir.display();
     if BUILT.iter().any(|file| kdir.join(file).exists()) {
         bail!("KDIR={name} has been built in: make -C {name} mrproper, or unpack it once more");
@@ -27,7 +66,7 @@ pub fn makefile(kdir: &Path) -> Result<String> {
 
 /// A repository in `dir`, whose HEAD is what `kdir` has.
 pub fn commit(project: &Project, kdir: &Path, dir: &Path) -> Result<PathBuf> {
-    let makefile = makefile(kdir)?;
+    let makefile = unpacked(kdir)?;
     project.ui.step("commit what is in KDIR", |step| {
         let git = Git::at(dir.join("git"));
         fs::create_dir(&git.dir)?;
@@ -104,12 +143,20 @@ mod tests {
     }
 
     #[test]
+    fn the_version_is_read_from_the_makefile() {
+        let makefile = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
+        assert_eq!(version(makefile), Some((7, 3)));
+        assert_eq!(version("VERSION = six\nPATCHLEVEL = 1\n"), None);
+        assert_eq!(version("all:\n\ttrue\n"), None);
+    }
+
+    #[test]
     fn a_folder_with_a_build_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("Makefile"), MAKEFILE).unwrap();
-        assert!(makefile(dir.path()).is_ok());
+        assert!(unpacked(dir.path()).is_ok());
         fs::write(dir.path().join(".config"), "").unwrap();
-        let error = makefile(dir.path()).unwrap_err().to_string();
+        let error = unpacked(dir.path()).unwrap_err().to_string();
         assert!(error.contains("has been built in: make -C "), "{error}");
     }
 }

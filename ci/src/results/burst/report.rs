@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::scenarios::{Burst, Measured, Rounds, Scenario};
 use crate::kernels::matrix::COMPARED;
-use crate::results::burst::record::Measured;
-use crate::results::burst::{Burst, Rounds, Scenario};
+use crate::results::numbers::median;
 use crate::system::ui;
 
 /// Wall times vary, those of the kernel without the option several times over: fewer
@@ -95,16 +95,6 @@ pub fn wall_ms(bursts: &[Burst]) -> f64 {
     median(bursts.iter().map(|b| b.wall_ms).collect()).unwrap_or(f64::NAN)
 }
 
-pub fn median(mut numbers: Vec<f64>) -> Option<f64> {
-    numbers.sort_by(f64::total_cmp);
-    let half = numbers.len() / 2;
-    match numbers.len() {
-        0 => None,
-        n if n % 2 == 1 => Some(numbers[half]),
-        _ => Some((numbers[half - 1] + numbers[half]) / 2.0),
-    }
-}
-
 /// Each target of each scenario: reached or not, and what was measured.
 pub fn targets(scenarios: &[Scenario], all: &[Rounds]) -> Vec<(bool, String)> {
     let pairs = scenarios.iter().zip(all);
@@ -145,7 +135,7 @@ fn number(value: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::burst::Target;
+    use crate::results::burst::scenarios::Target;
 
     fn burst(wall_ms: f64, runs: u64, peak_vmalloc_kib: u64) -> Burst {
         let results = BTreeMap::from([("EBUSY".to_owned(), 399), ("ENODEV".to_owned(), 1)]);

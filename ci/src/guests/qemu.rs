@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Guests that need nothing but a kernel and its initramfs, in QEMU, or in user-mode Linux.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::kernels::{build::Kernel, initramfs::ARCHIVE};
+use crate::system::child;
+
+/// With more than the host has, waking 64 tasks is slow, and shows nothing more.
+pub const CPUS: u32 = 2;
+/// Enough for 64 copies of an image, too little for a module with a huge section.
+const MEMORY: &str = "1G";
+
+/// What starts the guest, kernel log on standard output.
+pub fn command(kernel: &Kernel) -> Result<Command> {
+    let arch = &kernel.arch;
+    let archive = kernel.stage.join(ARCHIVE);
+    let ours = "panic=-1 printk.devkmsg=on kunit.enable=1 kunit.autorun=1";
+    let line = format!("console={} {ours} {}", arch.console, arch.parameter);
+    let Some((qemu, machine)) = arch.start.split_first() else {
+        let mut um = child::command(&kernel.image);
+        // On one processor: with more, it does not run where processes are traced.
+        um.arg(format!("initrd={}", archive.display())).arg(format!("mem={MEMORY}"));
+        um.args(["con=null", "con0=null,fd:1"]).args(line.split_whitespace());
+        return Ok(um);
+    };
+    let mut cmd = child::command(qemu);
+    cmd.args(machine).args(["-m", MEMORY, "-smp", &CPUS.to_string()]);
+    cmd.args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    cmd.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(archive).args(["-append", &line]);
+    Ok(cmd)
+}
+
+/// A command as a shell takes it.
+pub fn quoted(cmd: &Command) -> Result<String> {
+    let words = std::iter::once(cmd.get_program()).chain(cmd.get_args());
+    let words: Option<Vec<&str>> = words.map(|w| w.to_str()).collect();
+    let words = words.context("a path is not UTF-8")?;
+    let quoted = words.iter().map(|w| match w.contains(' ') {
+        true => format!("'{w}'"),
+        false => (*w).to_owned(),
+    });
+    Ok(quoted.collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `build`: the kernels of kernels.toml, and beside each a stage folder with what
+//! its guests need.
+
+pub mod stage;
+mod warnings;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use self::warnings::{compiled, no_warning};
+use crate::kernels::matrix::{self, Arch, SCALE, SUITES, VNG};
+use crate::kernels::{configs, initramfs, kbuild, kconfig::Fragments, twin};
+use crate::series::{patches, tree::Tree};
+use crate::system::{deps, git::Git, project::Project, tools::Tools, ui::Step};
+
+/// Says in a build folder for which series and configuration no compiler has warned. Of a
+/// build that has come to its end.
+const JUDGED: &str = "no-warnings";
+
+/// A built kernel.
+pub struct Kernel {
+    pub arch: Arch,
+    /// The variant.
+    pub name: String,
+    /// Where it was built.
+    pub obj: PathBuf,
+    pub image: PathBuf,
+    /// Modules and programs for the guest.
+    pub stage: PathBuf,
+    pub compilers: String,
+    /// Whether all of it was built just now.
+    pub is_new: bool,
+    pub took: Duration,
+}
+
+impl Kernel {
+    /// Among all kernels.
+    pub fn full_name(&self) -> String {
+        format!("{}-{}", self.arch.name, self.name)
+    }
+}
+
+/// Builds what is not built of an architecture; its kernels by variant.
+pub fn ensure(
+    project: &Project,
+    tools: &Tools,
+    tree: &Tree,
+    arch: &Arch,
+) -> Result<BTreeMap<String, Kernel>> {
+    let mut kernels = BTreeMap::new();
+    for variant in &arch.kernels {
+        let start = Instant::now();
+        let job = Job::new(project, tools, tree, arch, variant)?;
+        let is_new = !job.obj.exists();
+        job.build()?;
+        let image = job.obj.join(&arch.image.1);
+        let Job { obj, stage, .. } = job;
+        let (arch, name, compilers) = (arch.clone(), variant.clone(), tools.compilers());
+        let took = start.elapsed();
+        kernels.insert(name.clone(), Kernel { arch, name, obj, image, stage, compilers, is_new, took });
+    }
+    Ok(kernels)
+}
+
+/// Builds the kernel of a row of configs.toml.
+pub fn row(project: &Project, tools: &Tools, tree: &Tree, name: &str) -> Result<Kernel> {
+    let (row, arch) = (configs::row(name)?, matrix::of_row(name)?);
+    deps::ensure_for(project, &format!("CONFIG={name}"))?;
+    let tools = tools.with(project, &row.compiler(), arch.cross())?;
+    let mut kernels = ensure(project, &tools, tree, &arch)?;
+    kernels.remove(name).with_context(|| format!("no kernel {name} was built"))
+}
+
+/// A kernel to be built.
+pub struct Job<'a> {
+    project: &'a Project,
+    tools: &'a Tools,
+    tree: &'a Tree,
+    arch: &'a Arch,
+    /// Of the kernel, among all.
+    name: String,
+    pub obj: PathBuf,
+    pub stage: PathBuf,
+    /// What it is configured with: allnoconfig, or this configuration; then fragments.
+    base: Option<String>,
+    fragments: Fragments,
+    /// The folder of the kernel that it is almost like.
+    like: Option<PathBuf>,
+    has_initramfs: bool,
+    has_modprobe: bool,
+    has_vng: bool,
+}
+
+impl<'a> Job<'a> {
+    pub fn new(
+        project: &'a Project,
+        tools: &'a Tools,
+        tree: &'a Tree,
+        arch: &'a Arch,
+        variant: &str,
+    ) -> Result<Job<'a>> {
+        let name = format!("{}-{variant}", arch.name);
+        Ok(Job {
+            project,
+            tools,
+            tree,
+            arch,
+            obj: tree.build.join(&name),
+            stage: tree.build.join(format!("{name}-guest")),
+            has_initramfs: matrix::has_initramfs(variant),
+            has_modprobe: SUITES.contains(&variant) || SCALE.contains(&variant),
+            has_vng: arch.has_vng() && arch.fragments(variant).iter().any(|name| name == VNG),
+            base: configs::base(project, variant)?,
+            fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
+            like: matrix::like(variant).map(|like| tree.build.join(format!("{}-{like}", arch.name))),
+            name,
+        })
+    }
+
+    fn build(&self) -> Result<()> {
+        if !self.obj.exists() {
+            self.begin()?;
+        }
+        self.project.ui.step(&format!("configure {}", self.name), |step| self.configure(step))?;
+        // The configuration names the compilers, too.
+        let mut config = DefaultHasher::new();
+        fs::read(self.obj.join(".config"))?.hash(&mut config);
+        let state = format!("{} {:x}", patches::state(&Git::at(&self.tree.dir))?, config.finish());
+        let quiet = self.obj.join(JUDGED);
+        let is_judged = fs::read_to_string(&quiet).ok() == Some(state.clone());
+        if !is_judged {
+            self.project.ui.step(&format!("W=1 {}", self.name), |step| self.warnings(step))?;
+        }
+        self.project.ui.step(&format!("build {}", self.name), |step| {
+            let output =
+                step.run(self.make(&self.obj, &self.arch.kbuild).args([&self.arch.image.0, "modules"]))?;
+            if !is_judged {
+                no_warning(&output, &self.changed()?)?;
+                fs::write(quiet, state)?;
+            }
+            self.modules(step)?;
+            let headers = self.headers(step)?;
+            if self.has_modprobe {
+                self.install(step)?;
+            }
+            if self.has_vng {
+                self.kselftest(step, &headers)?;
+                self.programs(step)?;
+            }
+            match self.has_initramfs {
+                true => initramfs::make(
+                    step,
+                    (self.tools, &self.tree.dir),
+                    self.arch,
+                    (&self.obj, &self.stage, &headers),
+                ),
+                false => Ok(()),
+            }
+        })
+    }
+
+    /// Makes the folder. It may be a copy: kernels.toml says of which.
+    fn begin(&self) -> Result<()> {
+        self.project.need_space(&self.project.root, 1, "a kernel build")?;
+        match self.like.as_ref().filter(|obj| obj.join(JUDGED).exists()) {
+            Some(obj) => {
+                self.project.ui.step(&format!("copy {}", self.name), |step| twin::begin(step, obj, &self.obj))
+            }
+            None => fs::create_dir_all(&self.obj).context("cannot make the build folder"),
+        }
+    }
+
+    /// Writes the .config, and does not check that it has all that was asked for.
+    pub fn write_config(&self, step: &mut Step) -> Result<()> {
+        let make = self.make(&self.obj, &self.arch.kbuild);
+        match &self.base {
+            Some(base) => kbuild::configure_from(step, make, &self.obj, (base, &self.fragments)),
+            None => kbuild::configure(step, make, &self.obj, &self.fragments),
+        }
+        .map(drop)
+    }
+
+    fn configure(&self, step: &mut Step) -> Result<()> {
+        self.write_config(step)?;
+        let checked = self.fragments.check(&fs::read_to_string(self.obj.join(".config"))?);
+        if checked.is_err() {
+            // Without Rust, kconfig says only what it has left out.
+            kbuild::rust_available(step, self.make(&self.obj, &self.arch.kbuild))?;
+        }
+        checked
+    }
+
+    /// Fails on a warning in a C file that the series changes. Without Rust, to which W=1
+    /// makes no difference: its bindings would be made twice, with W=1 and without.
+    fn warnings(&self, step: &mut Step) -> Result<()> {
+        let objects = self.objects()?;
+        // What is up to date is not compiled, and gives no warning.
+        for object in objects.iter().map(String::as_str).chain(["rust/kernel.o"]) {
+            let _ = fs::remove_file(self.obj.join(object));
+        }
+        let (rust, c): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| self.is_rust(object));
+        step.note(format!("{} files in C, {} in Rust later", c.len(), rust.len()));
+        let output =
+            step.run(self.make(&self.obj, &self.arch.kbuild).args(["W=1", "CONFIG_RUST="]).args(c))?;
+        no_warning(&output, &self.changed()?)
+    }
+
+    fn changed(&self) -> Result<Vec<String>> {
+        patches::changed_files(&Git::at(&self.tree.dir))
+    }
+
+    /// What this configuration compiles of the loader's and its tests' files that the series
+    /// changes.
+    fn objects(&self) -> Result<Vec<String>> {
+        let mut objects = vec![];
+        for file in
+            self.changed()?.iter().filter(|file| !file.starts_with("tools/") && !file.starts_with("rust/"))
+        {
+            let Some(object) = file.strip_suffix(".c").or(file.strip_suffix(".rs")) else { continue };
+            let object = format!("{object}.o");
+            let (folder, name) = object.rsplit_once('/').context("a source file at the top")?;
+            let makefile = self.tree.dir.join(folder).join("Makefile");
+            if compiled(&makefile, &self.obj.join(".config"))?.split_whitespace().any(|word| word == name) {
+                objects.push(object);
+            }
+        }
+        Ok(objects)
+    }
+
+    fn is_rust(&self, object: &str) -> bool {
+        self.tree.dir.join(object).with_extension("rs").exists()
+    }
+
+    /// kbuild in a folder, for an architecture.
+    pub fn make(&self, obj: &Path, arch: &str) -> Command {
+        kbuild::make(self.project, self.tools, &self.tree.dir, obj, arch)
+    }
+}

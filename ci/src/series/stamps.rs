@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the series has passed, before it may be sent.
+
+use std::fs;
+
+use anyhow::{bail, Context, Result};
+
+use crate::series::{export, patches};
+use crate::system::{git::Git, project::Project};
+
+/// The commit that all tests have passed on. Its id stands for the messages, too.
+const TESTED: &str = "build/series.tested";
+/// What `patches/` was when each patch has passed its checks.
+const CHECKED: &str = "build/series.checked";
+
+/// Notes that all tests have passed on that commit.
+pub fn mark_tested(project: &Project, head: &str) -> Result<()> {
+    fs::write(project.root.join(TESTED), head).with_context(|| format!("cannot write {TESTED}"))
+}
+
+/// Notes that each patch has passed its checks.
+pub fn mark_checked(project: &Project, git: &Git) -> Result<()> {
+    let digest = patches::digest(git, &project.patches())?;
+    fs::write(project.root.join(CHECKED), digest).with_context(|| format!("cannot write {CHECKED}"))
+}
+
+pub fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
+    let different = !export::differences(project, &export::export(git)?)?.is_empty();
+    let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
+    if different || passed != patches::digest(git, &project.patches())? {
+        bail!("the patches have not passed their checks: run make check-series first");
+    }
+    Ok(())
+}
+
+pub fn fail_unless_tested(project: &Project, git: &Git) -> Result<()> {
+    let passed = fs::read_to_string(project.root.join(TESTED)).unwrap_or_default();
+    if passed.trim() != git.head()? {
+        bail!("the tests have not passed on what is in linux/: run make test first");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::series::fixture::{save, tree};
+    use crate::system::project::for_test;
+
+    #[test]
+    fn what_has_not_been_tested_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let project = for_test(root.path());
+        let git = tree(root.path());
+        let refused = || fail_unless_tested(&project, &git).unwrap_err().to_string();
+        assert!(refused().contains("run make test first"));
+        fs::create_dir(root.path().join("build")).unwrap();
+        fs::write(root.path().join(TESTED), git.head().unwrap()).unwrap();
+        fail_unless_tested(&project, &git).unwrap();
+        git.capture(["commit", "-q", "--amend", "-m", "another message"]).unwrap();
+        assert!(refused().contains("run make test first"));
+    }
+
+    #[test]
+    fn what_has_not_been_checked_is_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let project = for_test(root.path());
+        let git = tree(root.path());
+        save(root.path(), &export::export(&git).unwrap());
+        let refused = || fail_unless_checked(&project, &git).unwrap_err().to_string();
+        assert!(refused().contains("run make check-series first"));
+        fs::create_dir(root.path().join("build")).unwrap();
+        mark_checked(&project, &git).unwrap();
+        fail_unless_checked(&project, &git).unwrap();
+        fs::write(root.path().join("patches/0002-module-two.patch"), "another").unwrap();
+        assert!(refused().contains("run make check-series first"));
+    }
+}
