@@ -3,7 +3,7 @@
 # driver through the environment, where make puts what its command line sets.
 
 .DEFAULT_GOAL := help
-VERBS := deps versions tree patches build boot bench latency shell test parity soak faults signals suites scale bases mutants litmus check-series rebase storm submit clean distclean help
+VERBS := deps versions tree patches build boot bench latency shell test parity soak faults signals suites scale bases mutants litmus check-series rebase storm submit all clean distclean help
 
 # Verbs share folders.
 .NOTPARALLEL:

@@ -71,6 +71,8 @@ pub enum Verb {
     Storm,
     /// the mails of the series, addressed, in build/submit/; sends nothing
     Submit,
+    /// every verb that a release needs, in turn (ci/all.toml); goes on where it was stopped
+    All,
     /// remove build/ and log/
     Clean,
     /// clean, and remove the kernel trees if nothing in them is unsaved
@@ -110,11 +112,23 @@ pub fn complaint(error: &clap::Error) -> String {
     })
 }
 
+fn sets_anything(opts: &Options) -> bool {
+    opts.debug
+        || opts.quick
+        || opts.signoff
+        || [&opts.kdir, &opts.root].iter().any(|folder| folder.is_some())
+        || [&opts.kernel, &opts.set].iter().any(|name| name.is_some())
+        || opts.config.is_some()
+}
+
 /// What the user has chosen must not be dropped without a word.
 pub fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
     match verb {
         _ if opts.trace.is_some() && !matches!(verb, Verb::Storm) => {
             bail!("TRACE is for the verb storm: leave it out")
+        }
+        Verb::All if sets_anything(opts) => {
+            bail!("make all sets the variables of each verb by itself: leave yours out")
         }
         _ if opts.config.is_some() && !matches!(verb, Verb::Boot | Verb::Build) => {
             bail!("CONFIG is for the verbs boot and build: leave it out")

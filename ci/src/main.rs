@@ -56,12 +56,14 @@ fn run(Cli { verb, mut opts }: Cli) -> Result<()> {
     match verb {
         Verb::Help => return help::run(&cli::command()),
         Verb::Versions => return versions::run(&project),
+        // Each verb that it runs takes the lock.
+        Verb::All => return all::run(&project),
         _ => {}
     }
     let lock = project.lock()?;
     match verb {
         Verb::Deps => deps::run(&project),
-        Verb::Versions | Verb::Help => Ok(()),
+        Verb::Versions | Verb::Help | Verb::All => Ok(()),
         Verb::Tree => tree::run(&project),
         Verb::Patches => patches::run(&project),
         Verb::Build => build::run(&project),

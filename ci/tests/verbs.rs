@@ -31,6 +31,20 @@ fn help_names_every_verb() {
 }
 
 #[test]
+fn make_all_runs_verbs_with_variables_that_there_are() {
+    let help = String::from_utf8(make("help", &[]).stdout).unwrap();
+    let plan = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("all.toml")).unwrap();
+    let plan: toml::Table = plan.parse().unwrap();
+    for run in plan["run"].as_array().unwrap() {
+        let verb = run["verb"].as_str().unwrap();
+        assert!(verbs().iter().any(|known| known == verb), "no make {verb}");
+        for name in run.get("set").and_then(toml::Value::as_table).into_iter().flat_map(|set| set.keys()) {
+            assert!(help.contains(&format!("  {name}=")), "no variable {name}");
+        }
+    }
+}
+
+#[test]
 fn no_verb_takes_what_it_has_no_use_for() {
     for verb in verbs().into_iter().filter(|verb| verb != "storm") {
         let output = make(&verb, &[("TRACE", "boot.trace")]);

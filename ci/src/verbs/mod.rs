@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The verbs of make: each is the file or the folder of its name. None uses another one.
 
+pub mod all;
 pub mod bases;
 pub mod bench;
 pub mod boot;

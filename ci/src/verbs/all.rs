@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The verb `all`: every run of ci/all.toml, one after the other, as a release wants them. What
+//! came of each, and on which commit, is kept in ci/all.json. A run that has passed is left out
+//! until something that it depends on changes, so `all` goes on where it was stopped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{bail, Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::results::readme;
+use crate::system::child::{self, End, Interrupted};
+use crate::system::data::data;
+use crate::system::git::Git;
+use crate::system::project::Project;
+use crate::system::ui;
+
+const RESULTS: &str = "ci/all.json";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plan {
+    depends: Vec<String>,
+    run: Vec<Run>,
+}
+
+/// A verb with its variables.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    verb: String,
+    #[serde(default)]
+    set: BTreeMap<String, String>,
+    depends: Vec<String>,
+}
+
+impl Run {
+    /// As it is typed, without `make`.
+    fn name(&self) -> String {
+        let variables = self.set.iter().map(|(name, value)| format!(" {name}={value}"));
+        self.verb.clone() + &variables.collect::<String>()
+    }
+}
+
+/// What came of a run.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+struct Outcome {
+    commit: String,
+    seconds: u64,
+    passed: bool,
+    /// The last line that the verb printed.
+    result: String,
+}
+
+/// By the name of the run.
+type Outcomes = BTreeMap<String, Outcome>;
+
+fn plan() -> Plan {
+    data!("all.toml")
+}
+
+pub fn run(project: &Project) -> Result<()> {
+    let plan = plan();
+    let git = Git::at(&project.root);
+    let mut outcomes = load(&project.root)?;
+    let mut todo = vec![];
+    for run in &plan.run {
+        if needs_run(&git, &plan, run, outcomes.get(&run.name()))? {
+            todo.push(run);
+        }
+    }
+    for (done, run) in todo.iter().enumerate() {
+        fail_if_uncommitted(&git, &plan, run)?;
+        let left = left(&todo[done..], &outcomes);
+        project.ui.say(&format!("{} of {}: make {}{left}", done + 1, todo.len(), run.name()));
+        let outcome = run_one(project, &git, run)?;
+        outcomes.insert(run.name(), outcome);
+        save(&project.root, &outcomes)?;
+        fill_readme(&project.root, &table(&git, &plan, &outcomes)?)?;
+    }
+    println!("{}", table(&git, &plan, &outcomes)?);
+    let failed: Vec<String> = plan.run.iter().map(Run::name).filter(|name| !outcomes[name].passed).collect();
+    if !failed.is_empty() {
+        bail!("failed: make {}; what passed is not run again", failed.join(", make "));
+    }
+    Ok(())
+}
+
+/// Whether a run has not passed yet, or depends on something that has changed since.
+fn needs_run(git: &Git, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Result<bool> {
+    match outcome {
+        Some(outcome) if outcome.passed => has_changed(git, plan, run, &outcome.commit),
+        _ => Ok(true),
+    }
+}
+
+fn has_changed(git: &Git, plan: &Plan, run: &Run, commit: &str) -> Result<bool> {
+    let paths = plan.depends.iter().chain(&run.depends).map(String::as_str);
+    Ok(!git.succeeds(["diff", "--quiet", commit, "--"].into_iter().chain(paths))?)
+}
+
+/// A result belongs to a commit.
+fn fail_if_uncommitted(git: &Git, plan: &Plan, run: &Run) -> Result<()> {
+    if has_changed(git, plan, run, "HEAD")? {
+        bail!("what make {} depends on has changes that are in no commit: commit them first", run.name());
+    }
+    Ok(())
+}
+
+/// How long these took the last time, as far as that is known.
+fn left(runs: &[&Run], outcomes: &Outcomes) -> String {
+    let known = runs.iter().map(|run| outcomes.get(&run.name()).map(|outcome| outcome.seconds));
+    match known.sum::<Option<u64>>() {
+        Some(seconds) => format!(", about {} min left", seconds.div_ceil(60)),
+        None => String::new(),
+    }
+}
+
+/// The verb runs as it would by make: in a process of its own, which takes the lock.
+fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
+    let commit = git.capture(["rev-parse", "--short=12", "HEAD"])?.trim().to_owned();
+    let start = Instant::now();
+    let mut cmd = child::command(std::env::current_exe().context("cannot find this program")?);
+    cmd.arg(&run.verb).envs(&run.set);
+    let ended = project.ui.step(&format!("make {}", run.name()), |step| {
+        let (end, output) = step.run_until(&mut cmd, None)?;
+        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        step.note(last);
+        let passed = matches!(end, End::Exited(status) if status.success());
+        Ok((passed, last.trim().to_owned()))
+    });
+    let (passed, result) = match ended {
+        Err(error) if error.is::<Interrupted>() => return Err(error),
+        Err(error) => (false, error.to_string()),
+        Ok(ended) => ended,
+    };
+    Ok(Outcome { commit, seconds: start.elapsed().as_secs(), passed, result })
+}
+
+fn load(root: &Path) -> Result<Outcomes> {
+    match fs::read_to_string(root.join(RESULTS)) {
+        Ok(text) => serde_json::from_str(&text).context(RESULTS),
+        Err(_) => Ok(Outcomes::new()),
+    }
+}
+
+fn save(root: &Path, outcomes: &Outcomes) -> Result<()> {
+    let text = serde_json::to_string_pretty(outcomes)? + "\n";
+    fs::write(root.join(RESULTS), text).with_context(|| format!("cannot write {RESULTS}"))
+}
+
+fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
+    let mut table = ui::table(["make", "commit", "minutes", "passed", "changed since", "last line"]);
+    for run in &plan.run {
+        let name = run.name();
+        let Some(outcome) = outcomes.get(&name) else {
+            table.add_row([&name, "–", "–", "not run", "–", "–"]);
+            continue;
+        };
+        let yes_or_no = |is: bool| if is { "yes" } else { "no" };
+        let changed = yes_or_no(has_changed(git, plan, run, &outcome.commit)?);
+        let minutes = outcome.seconds.div_ceil(60).to_string();
+        let passed = yes_or_no(outcome.passed);
+        table.add_row([&name, &outcome.commit, &minutes, passed, changed, &outcome.result]);
+    }
+    ui::align_right(&mut table, [2]);
+    Ok(table.to_string())
+}
+
+fn fill_readme(root: &Path, table: &str) -> Result<()> {
+    let path = root.join("README.md");
+    let text = fs::read_to_string(&path).context("cannot read README.md")?;
+    let filled = readme::fill(&text, "all", |_| Ok(table.to_owned()))?;
+    fs::write(&path, filled).context("cannot write README.md")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("ci/ is in a folder")
+    }
+
+    #[test]
+    fn what_a_run_depends_on_is_there() {
+        let plan = plan();
+        for run in &plan.run {
+            for path in plan.depends.iter().chain(&run.depends) {
+                assert!(root().join(path).exists(), "{}: no {path}", run.name());
+            }
+        }
+    }
+
+    #[test]
+    fn readme_has_a_row_for_each_run() {
+        let readme = fs::read_to_string(root().join("README.md")).unwrap();
+        let (_, table) = readme.split_once("<!-- all:table -->").expect("a table of make all");
+        for run in plan().run {
+            assert!(table.contains(&format!("| {} ", run.name())), "no row of make {}", run.name());
+        }
+    }
+
+    #[test]
+    fn what_has_passed_runs_again_when_something_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::at(dir.path());
+        let commit = |file: &str, text: &str| {
+            fs::write(dir.path().join(file), text).unwrap();
+            git.capture(["add", "."]).unwrap();
+            git.capture(["commit", "-qm", text]).unwrap();
+            git.head().unwrap()
+        };
+        git.capture(["init", "-q"]).unwrap();
+        commit("other", "a");
+        let commit_of_run = commit("file", "a");
+        let run = Run { verb: "boot".to_owned(), set: BTreeMap::new(), depends: vec!["file".to_owned()] };
+        let plan = Plan { depends: vec![], run: vec![] };
+        let outcome =
+            |passed| Outcome { commit: commit_of_run.clone(), seconds: 1, passed, result: String::new() };
+        let needs = |passed| needs_run(&git, &plan, &run, Some(&outcome(passed))).unwrap();
+        assert!(needs_run(&git, &plan, &run, None).unwrap());
+        assert!(needs(false));
+        assert!(!needs(true));
+        commit("other", "b");
+        assert!(!needs(true));
+        fs::write(dir.path().join("file"), "b").unwrap();
+        assert!(needs(true));
+        assert!(fail_if_uncommitted(&git, &plan, &run)
+            .unwrap_err()
+            .to_string()
+            .ends_with("commit them first"));
+        commit("file", "b");
+        assert!(needs(true));
+        fail_if_uncommitted(&git, &plan, &run).unwrap();
+    }
+
+    #[test]
+    fn a_run_is_called_as_it_is_typed() {
+        let soak = plan().run.into_iter().find(|run| run.verb == "soak").unwrap();
+        assert_eq!(soak.name(), "soak DEBUG=1 MINUTES=30");
+    }
+
+    #[test]
+    fn the_time_that_is_left_is_said_if_it_is_known() {
+        let plan = plan();
+        let runs: Vec<&Run> = plan.run.iter().take(2).collect();
+        let outcome = Outcome { commit: String::new(), seconds: 61, passed: true, result: String::new() };
+        let mut outcomes = Outcomes::from([(runs[0].name(), outcome.clone())]);
+        assert_eq!(left(&runs, &outcomes), "");
+        outcomes.insert(runs[1].name(), outcome);
+        assert_eq!(left(&runs, &outcomes), ", about 3 min left");
+    }
+}
