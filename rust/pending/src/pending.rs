@@ -510,7 +510,7 @@ fn look_at(claim: &mut Claim, image: &dyn Image) -> c_int {
 ///
 /// # Safety
 ///
-/// `claim` must fulfil the requirements of [`Claim::from_raw`] during the call.
+/// `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
 #[export]
 pub unsafe extern "C" fn mod_claim_memory(
     claim: *mut bindings::mod_claim,
@@ -528,7 +528,7 @@ pub unsafe extern "C" fn mod_claim_memory(
 ///
 /// # Safety
 ///
-/// * `claim` must fulfil the requirements of [`Claim::from_raw`] during the call.
+/// * `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
 /// * `file` must be open for reading during the call.
 #[export]
 pub unsafe extern "C" fn mod_claim_file(
@@ -551,7 +551,7 @@ pub unsafe extern "C" fn mod_claim_file(
 ///
 /// # Safety
 ///
-/// * `claim` must fulfil the requirements of [`Claim::from_raw`] during the call.
+/// * `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
 /// * `name` must point at a nul-terminated string, valid for reads during the call.
 #[export]
 pub unsafe extern "C" fn mod_claim_name(
@@ -574,7 +574,7 @@ pub unsafe extern "C" fn mod_claim_name(
 ///
 /// # Safety
 ///
-/// `claim` must fulfil the requirements of [`Claim::from_raw`] during the call.
+/// `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
 #[export]
 pub unsafe extern "C" fn mod_claim_live(claim: *mut bindings::mod_claim) {
     // SAFETY: `claim` fulfils the requirements of `Claim::from_raw()`, by the safety requirements.
@@ -591,7 +591,7 @@ pub unsafe extern "C" fn mod_claim_live(claim: *mut bindings::mod_claim) {
 ///
 /// # Safety
 ///
-/// `claim` must fulfil the requirements of [`Claim::from_raw`] during the call.
+/// `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
 #[export]
 pub unsafe extern "C" fn mod_claim_end(claim: *mut bindings::mod_claim, ret: c_int) -> c_int {
     // SAFETY: `claim` fulfils the requirements of `Claim::from_raw()`, by the safety requirements.
