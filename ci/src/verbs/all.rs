@@ -127,10 +127,10 @@ fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
     cmd.arg(&run.verb).envs(&run.set);
     let ended = project.ui.step(&format!("make {}", run.name()), |step| {
         let (end, output) = step.run_until(&mut cmd, None)?;
-        let last = output.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let last = last_line(&output);
         step.note(last);
         let passed = matches!(end, End::Exited(status) if status.success());
-        Ok((passed, last.trim().to_owned()))
+        Ok((passed, last.to_owned()))
     });
     let (passed, result) = match ended {
         Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -138,6 +138,12 @@ fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
         Ok(ended) => ended,
     };
     Ok(Outcome { commit, seconds: start.elapsed().as_secs(), passed, result })
+}
+
+/// The last line that is not of a table.
+fn last_line(output: &str) -> &str {
+    let mut lines = output.lines().rev().map(str::trim);
+    lines.find(|line| !line.is_empty() && !line.starts_with('|')).unwrap_or_default()
 }
 
 fn load(root: &Path) -> Result<Outcomes> {
@@ -236,6 +242,12 @@ mod tests {
         commit("file", "b");
         assert!(needs(true));
         fail_if_uncommitted(&git, &plan, &run).unwrap();
+    }
+
+    #[test]
+    fn what_a_verb_says_last_is_no_row_of_a_table() {
+        assert_eq!(last_line("a\n3 passed, 0 failed\n| a | b |\n|---|---|\n\n"), "3 passed, 0 failed");
+        assert_eq!(last_line(""), "");
     }
 
     #[test]
