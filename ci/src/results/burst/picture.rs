@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Before and after as bars: a pair for each scenario, by the logarithm of its wall time.
+//! Before and after as bars: a pair for each scenario, as long as its wall time, the largest gain
+//! first.
 
 use anyhow::{anyhow, Result};
 use plotters::coord::Shift;
@@ -17,11 +18,9 @@ const BAR: i32 = 14;
 /// Of the title.
 const TOP: i32 = 36;
 /// For the number behind the longest bar.
-const RIGHT: i32 = 110;
-/// Where a bar has no length, in ms.
-const ORIGIN: f64 = 10.0;
+const RIGHT: i32 = 150;
 
-const TITLE: &str = "wall time of a burst with the option off and on (logarithmic)";
+const TITLE: &str = "wall time of a burst, with the option off and on";
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -32,34 +31,45 @@ pub fn draw(record: &Record) -> Result<String> {
     Ok(chart::file(&svg))
 }
 
+/// How many times shorter it became.
+fn gain(measured: &Measured) -> f64 {
+    let [off, on] = &measured.rounds;
+    wall_ms(off) / wall_ms(on)
+}
+
 fn bars(svg: &mut String, scenarios: &[Measured]) -> Result<(), Box<dyn std::error::Error>> {
     let height = TOP + ROW * scenarios.len() as i32;
     let area = SVGBackend::with_string(svg, (WIDTH as u32, height as u32)).into_drawing_area();
     area.draw_text(TITLE, &chart::text(18), (0, 4))?;
+    let mut scenarios: Vec<&Measured> = scenarios.iter().collect();
+    scenarios.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
     let walls = scenarios.iter().flat_map(|measured| measured.rounds.iter().map(|bursts| wall_ms(bursts)));
-    let longest = walls.fold(ORIGIN * 10.0, f64::max);
-    for (number, measured) in scenarios.iter().enumerate() {
+    let longest = walls.fold(1.0, f64::max);
+    for (number, measured) in scenarios.into_iter().enumerate() {
         let top = TOP + ROW * number as i32;
         area.draw_text(&measured.scenario, &chart::text(14), (0, top))?;
         for (which, bursts) in measured.rounds.iter().enumerate() {
-            bar(&area, top + 18 + (BAR + 2) * which as i32, COMPARED[which], wall_ms(bursts), longest)?;
+            let (kernel, wall) = (COMPARED[which], wall_ms(bursts));
+            let gain = if which == 1 { format!(" (÷ {:.1})", gain(measured)) } else { String::new() };
+            let label = format!("{wall:.0} ms, {kernel}{gain}");
+            bar(&area, top + 18 + (BAR + 2) * which as i32, kernel, wall / longest, &label)?;
         }
     }
     area.present()?;
     Ok(())
 }
 
+/// A bar that is `part` of the longest one.
 fn bar(
     area: &Area,
     top: i32,
     kernel: &str,
-    wall_ms: f64,
-    longest: f64,
+    part: f64,
+    label: &str,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let length = (wall_ms / ORIGIN).ln().max(0.0) / (longest / ORIGIN).ln() * f64::from(WIDTH - RIGHT);
-    let right = length.round() as i32;
+    let right = (part * f64::from(WIDTH - RIGHT)).round() as i32;
     area.draw(&Rectangle::new([(0, top), (right, top + BAR)], chart::colour(kernel).filled()))?;
-    area.draw_text(&format!("{wall_ms:.0} ms, {kernel}"), &chart::text(13), (right + 6, top + 1))?;
+    area.draw_text(label, &chart::text(13), (right + 6, top + 1))?;
     Ok(())
 }
 
@@ -78,7 +88,14 @@ mod tests {
         };
         let (before, after) = (width("#D6604D"), width("#3C8CD2"));
         assert_eq!(before, (WIDTH - RIGHT) as u32);
-        assert_eq!(after, before / 3);
-        assert!(svg.contains("10000 ms, off") && svg.contains("100 ms, on"), "{svg}");
+        assert_eq!(after, (before + 50) / 100);
+        assert!(svg.contains("10000 ms, off") && svg.contains("100 ms, on (÷ 100.0)"), "{svg}");
+    }
+
+    #[test]
+    fn the_largest_gain_comes_first() {
+        let scenarios = vec![measured("same", 10.0, 10.0), measured("less", 20.0, 1.0)];
+        let svg = draw(&Record { about: String::new(), scenarios }).unwrap();
+        assert!(svg.find("less") < svg.find("same"), "{svg}");
     }
 }
