@@ -77,16 +77,21 @@ impl Apt {
 
     /// The same with all that they need, so that programs of theirs run.
     pub fn unpack_all(&self, step: &mut Step, packages: &[&str]) -> Result<PathBuf> {
-        // For apt nothing is installed, so that it gets all that the packages need.
-        let status = self.dir.join("status");
-        fs::write(&status, "")?;
-        let status = format!("Dir::State::status={}", status.display());
+        let status = self.status()?;
         step.run(&mut self.get(&["-o", &status, "update"]))?;
         let install = ["-o", &status, "install", "--download-only", "--no-install-recommends", "-y"];
         step.run(self.get(&install).args(packages))?;
         let root = self.dir.join("root");
         extract(step, &self.dir.join("cache/archives"), &root)?;
         Ok(root)
+    }
+
+    /// The option by which nothing is installed for apt, so that it gets all that packages need. The
+    /// lock is beside the status: a user has no right to that of dpkg.
+    fn status(&self) -> Result<String> {
+        let status = self.dir.join("status");
+        fs::write(&status, "")?;
+        Ok(format!("Dir::State::status={}", status.display()))
     }
 }
 
@@ -113,7 +118,7 @@ fn mirror(indextargets: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::mirror;
+    use super::*;
 
     #[test]
     fn the_mirror_is_the_machines_own() {
@@ -121,5 +126,19 @@ mod tests {
             "Debian-Security http://sec.example/debian-security/\nDebian http://ftp.example/debian/\n";
         assert_eq!(mirror(targets).as_deref(), Some("http://ftp.example/debian"));
         assert_eq!(mirror("Docker http://docker.example/\n"), None);
+    }
+
+    #[test]
+    fn nothing_of_dpkg_is_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let apt = Apt { dir: dir.path().to_owned(), mirror: String::new() };
+        for folder in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        fs::write(dir.path().join("sources.list"), "").unwrap();
+        let said =
+            apt.get(&["-o", &apt.status().unwrap(), "install", "--download-only", "x"]).output().unwrap();
+        assert!(String::from_utf8_lossy(&said.stderr).contains("Unable to locate package x"), "{said:?}");
+        assert!(dir.path().join("lock-frontend").exists(), "the lock is where the status is");
     }
 }
