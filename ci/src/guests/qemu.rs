@@ -36,11 +36,53 @@ pub fn command(kernel: &Kernel) -> Result<Command> {
 /// A command as a shell takes it.
 pub fn quoted(cmd: &Command) -> Result<String> {
     let words = std::iter::once(cmd.get_program()).chain(cmd.get_args());
-    let words: Option<Vec<&str>> = words.map(|w| w.to_str()).collect();
-    let words = words.context("a path is not UTF-8")?;
-    let quoted = words.iter().map(|w| match w.contains(' ') {
-        true => format!("'{w}'"),
-        false => (*w).to_owned(),
-    });
-    Ok(quoted.collect::<Vec<_>>().join(" "))
+    let words: Option<Vec<&str>> = words.map(|word| word.to_str()).collect();
+    Ok(shlex::try_join(words.context("a path is not UTF-8")?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kernels::matrix;
+
+    fn kernel(arch: &str) -> Kernel {
+        Kernel {
+            arch: matrix::arch(arch).unwrap(),
+            name: "on".to_owned(),
+            obj: "/b/on".into(),
+            image: "/b/on/image".into(),
+            stage: "/b/on-guest".into(),
+            compilers: String::new(),
+            is_new: false,
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_shell_gets_the_words_back() {
+        let words = ["a b", "it's", "$HOME", "\"", ";", "*", "", "x=1", "`id`", "é"];
+        let mut cmd = child::command("printf");
+        cmd.arg("%s\\n").args(words);
+        let said = child::capture(child::command("sh").args(["-c", &quoted(&cmd).unwrap()])).unwrap();
+        assert_eq!(said.lines().collect::<Vec<_>>(), words);
+    }
+
+    #[test]
+    fn a_guest_boots_its_kernel_and_initramfs() {
+        for (arch, program, console) in
+            [("arm64", "qemu-system-aarch64", "ttyAMA0"), ("s390x", "qemu-system-s390x", "ttyS0")]
+        {
+            let line = quoted(&command(&kernel(arch)).unwrap()).unwrap();
+            assert!(line.starts_with(&format!("{program} ")), "{line}");
+            assert!(
+                line.contains("-kernel /b/on/image -initrd /b/on-guest/initramfs.cpio -append '"),
+                "{line}"
+            );
+            assert!(line.contains(&format!("console={console}")) && line.contains("panic=-1"), "{line}");
+        }
+        let um = quoted(&command(&kernel("um")).unwrap()).unwrap().replace('\'', "");
+        assert!(um.starts_with("/b/on/image initrd=/b/on-guest/initramfs.cpio mem=1G con=null"), "{um}");
+    }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
+use email_encoding::headers::{rfc2047, writer::EmailWriter};
 
 use crate::series::export::{self, Range};
 use crate::series::{patches, stamps, tree};
@@ -128,17 +129,24 @@ fn recipients(git: &Git, patch: &str) -> Result<Recipients> {
 /// The mail with the recipients at the end of its header, as git format-patch writes them.
 fn addressed(mail: &str, recipients: &Recipients) -> Result<String> {
     let (header, body) = mail.split_once("\n\n").context("a mail has no body")?;
-    let field = |name: &str, addresses: &Addresses| {
-        let list: Vec<_> = addresses.iter().map(String::as_str).collect();
-        if list.is_empty() {
-            String::new()
-        } else {
-            format!("\n{name}: {}", list.join(",\n "))
-        }
+    let field = |name: &str, addresses: &Addresses| -> Result<String> {
+        let list: Vec<_> = addresses.iter().map(|address| encoded(address)).collect::<Result<_>>()?;
+        Ok(if list.is_empty() { String::new() } else { format!("\n{name}: {}", list.join(",\n ")) })
     };
-    let to = field("To", &recipients.to);
-    let cc = field("Cc", &recipients.cc);
+    let (to, cc) = (field("To", &recipients.to)?, field("Cc", &recipients.cc)?);
     Ok(format!("{header}{to}{cc}\n\n{body}"))
+}
+
+/// The recipient as a header has it: of a name, ASCII alone.
+fn encoded(address: &str) -> Result<String> {
+    if address.is_ascii() {
+        return Ok(address.to_owned());
+    }
+    let parts = address.rsplit_once(" <").filter(|(_, mail)| mail.is_ascii());
+    let (name, mail) = parts.with_context(|| format!("{address} is no address for a mail"))?;
+    let mut text = String::new();
+    rfc2047::encode(name.trim_matches('"'), &mut EmailWriter::new(&mut text, 0, 0, false))?;
+    Ok(format!("{} <{mail}", text.replace('\r', "")))
 }
 
 /// Replaces the folder as a whole: no mail of an earlier series stays in it.
@@ -223,13 +231,22 @@ esac
     }
 
     #[test]
+    fn a_name_is_ascii_in_a_header() {
+        assert_eq!(encoded("\"Max M.\" <m@example.org>").unwrap(), "\"Max M.\" <m@example.org>");
+        let long = encoded(&format!("{} <o@example.org>", "Ö".repeat(40))).unwrap();
+        assert!(long.is_ascii() && long.ends_with("?= <o@example.org>"), "{long}");
+        assert!(long.split_whitespace().all(|word| word.len() <= 75) && !long.contains('\r'), "{long}");
+        assert!(encoded("ö@example.org").is_err());
+    }
+
+    #[test]
     fn each_mail_goes_to_whom_it_concerns_and_the_cover_letter_to_all() {
         let root = tempfile::tempdir().unwrap();
         let mails =
             write(&series_in(root.path()), &me(), &crate::system::project::for_test(root.path()).opts)
                 .unwrap();
         let max = "\nTo: Max <max@example.org>\n";
-        let all = "Cc: \"Rita Ö.\" <rita@example.org>,\n list@example.org\n\n";
+        let all = "Cc: =?utf-8?b?Uml0YSDDli4=?= <rita@example.org>,\n list@example.org\n\n";
         let list = "Cc: list@example.org\n\n";
         assert_eq!(mails.len(), 3);
         for (mail, cc) in mails.iter().zip([all, all, list]) {
