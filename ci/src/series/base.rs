@@ -280,7 +280,11 @@ pub fn without_debian(gitignore: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{cached, choose, known, offer, pinned, without_debian, Base};
+    use std::io::Cursor;
+
+    use tar::{Builder, Header};
+
+    use super::*;
     use crate::system::project::for_test;
 
     fn versions(list: &[&str]) -> Vec<Base> {
@@ -325,5 +329,80 @@ mod tests {
         let debian = format!("{mainline}\n#\n# Debian packaging: ignore everything\n#\n/*\n!/debian/\n");
         assert_eq!(without_debian(&debian), mainline);
         assert_eq!(without_debian(mainline), mainline);
+    }
+
+    /// An archive of a kernel, as Debian packs it.
+    fn archive(extra: Option<EntryType>) -> Vec<u8> {
+        let mut tar = Builder::new(vec![]);
+        let mut add = |name: &str, kind: EntryType, mode: u32, content: &str| {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(kind);
+            header.set_mode(mode);
+            if kind == EntryType::Symlink {
+                header.set_size(0);
+                tar.append_link(&mut header, name, content).unwrap();
+            } else {
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+            }
+        };
+        add("linux/", EntryType::Directory, 0o755, "");
+        add("linux/.gitignore", EntryType::Regular, 0o644, "*.o\n\n#\n# Debian packaging\n#\n/*\n");
+        add("linux/Makefile", EntryType::Regular, 0o664, "VERSION = 7\n");
+        add("linux/a folder/run.sh", EntryType::Regular, 0o775, "#!/bin/sh\n");
+        add("linux/empty", EntryType::Regular, 0o600, "");
+        add("linux/link", EntryType::Symlink, 0o777, "a folder/run.sh");
+        let long = format!("linux/{}/file", ["long"; 40].join("/"));
+        add(&long, EntryType::Regular, 0o644, "no newline at the end");
+        if let Some(kind) = extra {
+            add("linux/extra", kind, 0o644, "");
+        }
+        tar.into_inner().unwrap()
+    }
+
+    /// What git has made of the stream.
+    fn imported(stream: Vec<u8>) -> (tempfile::TempDir, Git) {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::at(dir.path());
+        git.capture(["init", "-q", "--bare", "-b", "linux", "."]).unwrap();
+        let file = dir.path().join("stream");
+        fs::write(&file, stream).unwrap();
+        let mut import = git.cmd(["fast-import", "--quiet"]);
+        assert!(import.stdin(fs::File::open(file).unwrap()).status().unwrap().success());
+        (dir, git)
+    }
+
+    #[test]
+    fn an_archive_becomes_one_commit() {
+        let mut stream = vec![];
+        write_commit("Linux 7 – é", Cursor::new(archive(None)), &mut stream).unwrap();
+        let (_dir, git) = imported(stream);
+        git.capture(["fsck", "--strict"]).unwrap();
+        let tree = git.capture(["ls-tree", "-r", "--format=%(objectmode) %(path)", "linux"]).unwrap();
+        let long = format!("100644 {}/file", ["long"; 40].join("/"));
+        let files = [
+            "100644 .gitignore",
+            "100644 Makefile",
+            "100755 a folder/run.sh",
+            "100644 empty",
+            "120000 link",
+            &long,
+        ];
+        assert_eq!(tree.lines().collect::<Vec<_>>(), files);
+        let show = |what: &str| git.capture(["show", &format!("linux:{what}")]).unwrap();
+        assert_eq!(show(".gitignore"), "*.o");
+        assert_eq!(show("link"), "a folder/run.sh");
+        assert_eq!(show("empty"), "");
+        assert_eq!(show(&long["100644 ".len()..]), "no newline at the end");
+        assert_eq!(
+            git.capture(["log", "--format=%s|%an|%ct", "linux"]).unwrap(),
+            format!("Linux 7 – é|{NAME}|{DATE}")
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_type_is_refused() {
+        let error = write_commit("x", Cursor::new(archive(Some(EntryType::Fifo))), vec![]).unwrap_err();
+        assert_eq!(error.to_string(), "extra is of an unexpected type: Fifo");
     }
 }

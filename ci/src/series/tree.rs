@@ -245,7 +245,7 @@ pub fn mark_saved(project: &Project, git: &Git) -> Result<()> {
 
 /// The same, and says so; `files` is what the tree stands for.
 pub fn say_saved(project: &Project, git: &Git, files: &Files) -> Result<()> {
-    println!("patches/ and the copies are as linux/ has them ({} files)", files.len());
+    project.ui.say(&format!("patches/ and the copies are as linux/ has them ({} files)", files.len()));
     mark_saved(project, git)
 }
 
@@ -331,7 +331,7 @@ pub fn remove(project: &Project) -> Result<()> {
             continue;
         }
         if name.starts_with(REBASED) {
-            println!("{name}/ is kept: remove it yourself");
+            project.ui.say(&format!("{name}/ is kept: remove it yourself"));
             continue;
         }
         if let Some(work) = unsaved(&Git::at(&dir))? {
@@ -339,7 +339,7 @@ pub fn remove(project: &Project) -> Result<()> {
             bail!("{name}/ has {work}: {advice}remove {name}/ yourself");
         }
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {name}/"))?;
-        println!("removed {name}/");
+        project.ui.say(&format!("removed {name}/"));
     }
     Ok(())
 }
@@ -347,6 +347,30 @@ pub fn remove(project: &Project) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::fixture;
+    use crate::system::project::for_test;
+
+    #[test]
+    fn a_tree_stays_as_it_was_if_the_patches_do_not_apply() {
+        let root = tempfile::tempdir().unwrap();
+        let (project, git) = (for_test(root.path()), fixture::tree(root.path()));
+        fixture::save(root.path(), &export::export(&git).unwrap());
+        mark_saved(&project, &git).unwrap();
+        let (old, letter) = (git.head().unwrap(), patches::letter(&git).unwrap());
+        let patch = root.path().join("patches/0002-module-two.patch");
+        let sound = fs::read_to_string(&patch).unwrap();
+        fs::write(&patch, sound.replace(" int a;", " int c;")).unwrap();
+        let error = keep(&project, "linux", &git.dir).unwrap_err().to_string();
+        assert!(error.contains("patches/0002-module-two.patch does not apply"), "{error}");
+        assert_eq!((git.head().unwrap(), git.branch().unwrap()), (old.clone(), BRANCH.to_owned()));
+        assert_eq!(patches::letter(&git).unwrap(), letter);
+        assert!(is_untouched(&git).unwrap() && !git.dir.join(".git/rebase-apply").exists());
+
+        fs::write(&patch, sound.replace("+int b;", "+int c;")).unwrap();
+        keep(&project, "linux", &git.dir).unwrap();
+        assert_eq!(fs::read_to_string(git.dir.join("kernel/module/main.c")).unwrap(), "int a;\nint c;\n");
+        assert!(is_untouched(&git).unwrap() && git.head().unwrap() != old);
+    }
 
     #[test]
     fn what_would_be_lost_is_told() {
