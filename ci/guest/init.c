@@ -77,7 +77,7 @@ int main(void)
 	log = open("/dev/kmsg", O_WRONLY);
 	pipe(output);
 
-	/* What the driver's judge.rs waits for. */
+	/* What the driver's guests/verdict.rs waits for. */
 	write(log, UP, strlen(UP));
 	pid = fork();
 	if (pid == 0) {

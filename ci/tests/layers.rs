@@ -175,3 +175,12 @@ fn a_circle_is_found() {
     ]));
     assert_eq!(circle(&uses).into_keys().collect::<Vec<_>>(), ["a", "b::c", "b::d"]);
 }
+
+/// A line that is printed otherwise destroys that of a step that runs.
+#[test]
+fn below_the_verbs_only_the_terminal_prints() {
+    let modules = driver();
+    let prints = |(name, text): &(&String, &String)| layer(name) < 5 && code(text).contains("println!(");
+    let names: Vec<_> = modules.iter().filter(prints).map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["system::ui"]);
+}

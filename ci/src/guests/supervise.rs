@@ -2,7 +2,6 @@
 //! One boot of a guest, whatever starts it: time limits, log, verdict.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -56,18 +55,6 @@ pub fn run(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> 
     Ok(Boot { verdict, log, took: watch.up.unwrap_or(watch.start.elapsed()) })
 }
 
-/// Makes a folder for results: what an earlier guest has left there is not to be taken for those
-/// of the next one.
-pub fn empty(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot remove {}", dir.display()));
-        }
-        _ => {}
-    }
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
-}
-
 /// The exact command goes beside the log.
 pub fn save_command(project: &Project, step: &Step, command: &str) -> Result<()> {
     let path = Path::new(&step.log_name).with_extension("qemu");
@@ -99,5 +86,54 @@ impl Watch {
             self.phase = "shutdown";
             self.deadline = Instant::now() + SHUTDOWN;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::ui::Ui;
+
+    /// A shell in place of the guest.
+    fn boot(script: &str, limit: Duration) -> Boot {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sh = child::command("sh");
+        sh.args(["-c", script]);
+        Ui::new(false, dir.path().to_owned()).step("guest", |step| run(step, &mut sh, "x", limit)).unwrap()
+    }
+
+    #[test]
+    fn the_limit_of_the_test_begins_when_the_guest_is_up() {
+        let script = format!("sleep 0.5; echo '[ 0.1] {UP}'; echo '[ 0.2] busy'; sleep 60");
+        let Boot { verdict, log, took } = boot(&script, Duration::from_millis(300));
+        assert_eq!((verdict.what.as_str(), verdict.line.as_str()), ("hang in test", "[ 0.2] busy"));
+        assert!(log.contains(&format!("{KILLED}test: ")), "{log}");
+        assert!(Duration::from_millis(500) <= took && took < Duration::from_secs(60), "{took:?}");
+    }
+
+    #[test]
+    fn a_guest_that_ends_says_how() {
+        let script = format!("echo '[ 0.1] {UP}'; echo '[ 0.2] {DONE}0'");
+        assert!(boot(&script, BOOT).verdict.is_clean());
+        let Boot { verdict, log, .. } = boot(&format!("{script}; exit 3"), BOOT);
+        assert_eq!(verdict.what, "truncated");
+        assert!(log.contains("ci: the machine has ended badly: exit status: 3"), "{log}");
+    }
+
+    #[test]
+    fn each_phase_has_its_limit() {
+        let limit = BOOT * 2;
+        let mut watch = Watch::new(limit);
+        let mut seen = vec![];
+        for line in ["[ 0.1] Linux", UP, "[ 0.3] ok 1", UP, DONE] {
+            watch.see(line);
+            let left = watch.deadline - Instant::now();
+            // A moment has passed since the limit was set.
+            let limits = [BOOT, limit, SHUTDOWN];
+            let of = limits.iter().position(|limit| left <= *limit && left + Duration::from_secs(9) > *limit);
+            seen.push((watch.phase, of));
+        }
+        let [boot, test, shutdown] = [("boot", Some(0)), ("test", Some(1)), ("shutdown", Some(2))];
+        assert_eq!(seen, [boot, test, test, test, shutdown]);
     }
 }

@@ -2,7 +2,7 @@
 //! Guests in virtme-ng: a shell script on the host's files.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use anyhow::{bail, Context, Result};
 use crate::guests::{supervise, verdict::Verdict};
 use crate::kernels::build::Kernel;
 use crate::kernels::initramfs::{DONE, UP};
-use crate::system::{child, project::Project, tools::Tools, ui::Step};
+use crate::system::{child, files, project::Project, tools::Tools, ui::Step};
 
 /// Folders of the guest: the kernel's stage folder, and that for results.
 const STAGE: &str = "/tmp/stage";
@@ -40,7 +40,7 @@ pub struct Guest<'a> {
 
 /// Boots, runs the script, judges. `Err` is for what is not the guest's doing.
 pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<Verdict> {
-    supervise::empty(&guest.out)?;
+    files::empty(&guest.out)?;
     let script = "run.sh";
     fs::write(guest.out.join(script), wrapped(guest))?;
     let mut vng = command(project, tools, guest.kernel, guest.cpus)?;
@@ -89,15 +89,25 @@ fn wrapped(guest: &Guest) -> String {
 
 /// virtme-ng on `kernel`, without saying yet what it shall do.
 pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
+    let memory = memory(&fs::read_to_string("/proc/meminfo")?)?;
+    let mut cmd = start(project.opts.root.as_deref(), tools, kernel, cpus)?;
+    cmd.args(["--memory", &memory]);
+    if !kvm_works() {
+        cmd.arg("--disable-kvm");
+    }
+    Ok(cmd)
+}
+
+/// What is the same on every host. `root`: the file system of the guest, if not the host's.
+fn start(root: Option<&Path>, tools: &Tools, kernel: &Kernel, cpus: u32) -> Result<Command> {
     let mut cmd = child::command(&tools.vng.path);
     // vng finds its parts through PATH.
     if let Some(folder) = tools.vng.path.parent() {
         child::look_first(&mut cmd, folder);
     }
     cmd.arg("--run").arg(&kernel.image).args(["--user", "root", "--cpus", &cpus.to_string()]);
-    cmd.args(["--memory", &memory()?]);
     cmd.arg(format!("--rodir={STAGE}={}", kernel.stage.display()));
-    match (&project.opts.root, &kernel.arch.vng) {
+    match (root, &kernel.arch.vng) {
         (Some(root), Some(name)) => {
             let root = root.canonicalize()?;
             // As the host sees it.
@@ -113,16 +123,12 @@ pub fn command(project: &Project, tools: &Tools, kernel: &Kernel, cpus: u32) -> 
     cmd.args(["--force-9p", "--skip-modules", "--append"]);
     // What virtme-ng calls the root. The kernel would guess that only with CONFIG_BLOCK.
     cmd.arg(format!("root=/dev/root printk.devkmsg=on {}", kernel.arch.parameter));
-    if !kvm_works() {
-        cmd.arg("--disable-kvm");
-    }
     Ok(cmd)
 }
 
 /// 2 GiB, or half of what is free. (With 4, a section that is to be too large for a module is not.)
-fn memory() -> Result<String> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+fn memory(meminfo: &str) -> Result<String> {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|l| l.trim().trim_end_matches(" kB").parse::<u64>().ok());
     let mib = (kib.context("/proc/meminfo has no MemAvailable")? / 2048).min(2048);
     if mib < 1024 {
@@ -147,4 +153,90 @@ fn qemu(vng: &Command) -> Result<String> {
         value.map(|value| dry.env(name, value));
     }
     child::capture(&mut dry).context("virtme-ng cannot start the guest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::matrix;
+    use crate::system::tools;
+
+    fn kernel(arch: &str) -> Kernel {
+        Kernel {
+            arch: matrix::arch(arch).unwrap(),
+            name: "on".to_owned(),
+            obj: "/b/on".into(),
+            image: "/b/on/image".into(),
+            stage: "/b/on-guest".into(),
+            compilers: String::new(),
+            is_new: false,
+            took: Duration::ZERO,
+        }
+    }
+
+    fn words(cmd: &Command) -> Vec<String> {
+        cmd.get_args().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_guest_has_the_hosts_files_and_the_stage_folder() {
+        let kernel = kernel("x86_64");
+        let cmd = start(None, &tools::for_test(), &kernel, 8).unwrap();
+        let line = format!("root=/dev/root printk.devkmsg=on {}", kernel.arch.parameter);
+        let wanted = [
+            "--run",
+            "/b/on/image",
+            "--user",
+            "root",
+            "--cpus",
+            "8",
+            "--rodir=/tmp/stage=/b/on-guest",
+            "--cwd=/tmp/stage",
+            "--force-9p",
+            "--skip-modules",
+            "--append",
+            &line,
+        ];
+        assert_eq!(words(&cmd), wanted);
+        assert_eq!(cmd.get_program(), "/x/vng");
+        let path = cmd.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, value)| value);
+        assert!(path.is_some_and(|path| path.to_string_lossy().starts_with("/x:")), "{path:?}");
+    }
+
+    #[test]
+    fn a_guest_with_a_root_runs_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap().display().to_string();
+        let cmd = start(Some(dir.path()), &tools::for_test(), &kernel("arm64"), 2).unwrap();
+        let words = words(&cmd);
+        assert!(words.contains(&format!("--cwd={root}/tmp/stage")), "{words:?}");
+        assert!(words.windows(4).any(|w| w == ["--arch", "arm64", "--root", &root]), "{words:?}");
+    }
+
+    #[test]
+    fn memory_is_half_of_what_is_free() {
+        let of = |mib: u64| memory(&format!("MemTotal: 9 kB\nMemAvailable: {} kB\n", mib * 1024));
+        assert_eq!(of(3000).unwrap(), "1500M");
+        assert_eq!(of(64000).unwrap(), "2048M");
+        assert!(of(2000).unwrap_err().to_string().starts_with("the guest needs 1 GiB, and 1000 MiB is half"));
+        assert!(memory("MemTotal: 9 kB\n").is_err());
+    }
+
+    #[test]
+    fn the_script_is_between_its_markers_and_its_exit_code_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let kernel = kernel("x86_64");
+        let out = dir.path().to_owned();
+        let (name, script) = ("x".to_owned(), "echo said; exit 3\n".to_owned());
+        let guest =
+            Guest { name, kernel: &kernel, cpus: 1, script, limit: Duration::ZERO, out, options: vec![] };
+        let here =
+            |text: String, from: &str, to: &str| text.replace(from, &dir.path().join(to).to_string_lossy());
+        let script = here(here(here(wrapped(&guest), OUT, ""), STAGE, ""), "/dev/kmsg", "kmsg");
+        let script = script.replace("> ", ">> ").replace("/sys/kernel/debug/kmemleak", "/nowhere");
+        child::capture(child::command("sh").args(["-c", &script])).unwrap();
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(read("kmsg"), format!("{UP}\n{DONE}3\n"));
+        assert_eq!(read("output"), "said\n");
+    }
 }

@@ -57,7 +57,7 @@ pub fn run(project: &Project, tools: &Tools, kernel: &Kernel) -> Result<Tally> {
         let (tally, surprises) = judge(&output, kernel, project.opts.root.is_none())?;
         step.note(tally.to_string());
         for surprise in surprises {
-            println!("    {surprise}");
+            project.ui.say(&format!("    {surprise}"));
         }
         Ok(tally)
     })

@@ -5,6 +5,7 @@ pub mod apt;
 pub mod child;
 pub mod data;
 pub mod deps;
+pub mod files;
 pub mod git;
 pub mod made;
 pub mod needs;

@@ -68,7 +68,7 @@ impl Project {
             let dir = self.root.join(name);
             if dir.exists() {
                 fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {name}/"))?;
-                println!("removed {name}/");
+                self.ui.say(&format!("removed {name}/"));
             }
         }
         Ok(())

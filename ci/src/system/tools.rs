@@ -226,6 +226,22 @@ fn libclang(clang: &Path) -> Option<PathBuf> {
     entries.any(|entry| is_it(entry.file_name().to_string_lossy().into_owned())).then(|| folder.to_owned())
 }
 
+/// Tools that are not there, for tests.
+#[cfg(test)]
+pub fn for_test() -> Tools {
+    let found =
+        |path: &str| Found { path: path.into(), version: Version::find("19.1.7").unwrap_or_default() };
+    Tools {
+        c: C::Clang,
+        llvm: found("/x/clang-19"),
+        gcc: found("/x/gcc"),
+        cross: None,
+        rustc: found("/x/rustc"),
+        bindgen: found("/x/bindgen"),
+        vng: found("/x/vng"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -300,16 +316,7 @@ mod tests {
 
     #[test]
     fn the_kernels_compiler_is_the_one_that_was_chosen() {
-        let found = |path: &str| Found { path: path.into(), version: version("19.1.7") };
-        let clang = Tools {
-            c: C::Clang,
-            llvm: found("/x/clang-19"),
-            gcc: found("/x/gcc"),
-            cross: None,
-            rustc: found("/x/rustc"),
-            bindgen: found("/x/bindgen"),
-            vng: found("/x/vng"),
-        };
+        let clang = for_test();
         let given = |tools: &Tools| {
             let mut make = Command::new("make");
             tools.give_to(&mut make);

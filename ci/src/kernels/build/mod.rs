@@ -18,7 +18,7 @@ use self::warnings::{compiled, no_warning};
 use crate::kernels::matrix::{self, Arch, SCALE, SUITES, VNG};
 use crate::kernels::{configs, initramfs, kbuild, kconfig::Fragments, twin};
 use crate::series::{patches, tree::Tree};
-use crate::system::{deps, git::Git, project::Project, tools::Tools, ui::Step};
+use crate::system::{deps, files, git::Git, project::Project, tools::Tools, ui::Step};
 
 /// Says in a build folder for which series and configuration no compiler has warned. Of a
 /// build that has come to its end.
@@ -203,7 +203,7 @@ impl<'a> Job<'a> {
         let objects = self.objects()?;
         // What is up to date is not compiled, and gives no warning.
         for object in objects.iter().map(String::as_str).chain(["rust/kernel.o"]) {
-            let _ = fs::remove_file(self.obj.join(object));
+            files::remove(&self.obj.join(object))?;
         }
         let (rust, c): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| self.is_rust(object));
         step.note(format!("{} files in C, {} in Rust later", c.len(), rust.len()));

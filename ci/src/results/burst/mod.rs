@@ -18,7 +18,7 @@ use self::scenarios::{scenarios, Burst, Rounds, Scenario};
 use crate::guests::vng::{self, Guest, CPUS, OUT};
 use crate::kernels::{build::Kernel, matrix::COMPARED};
 use crate::series::tree::Tree;
-use crate::system::{project::Project, tools::Tools};
+use crate::system::{project::Project, tools::Tools, ui::Ui};
 
 /// For all scenarios of one boot.
 const LIMIT: Duration = Duration::from_secs(1200);
@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(1200);
 pub fn run(project: &Project, tools: &Tools, kernels: &BTreeMap<String, Kernel>) -> Result<(u32, u32)> {
     let scenarios = scenarios();
     let all = measure(project, tools, kernels, &scenarios)?;
-    Ok(judge(&scenarios, &all))
+    Ok(judge(&project.ui, &scenarios, &all))
 }
 
 /// The verb `boot`: enough rounds are recorded, a missed target is an error.
@@ -39,9 +39,9 @@ pub fn demonstrate(
 ) -> Result<()> {
     let scenarios = scenarios();
     let all = measure(project, tools, kernels, &scenarios)?;
-    let (reached, missed) = judge(&scenarios, &all);
+    let (reached, missed) = judge(&project.ui, &scenarios, &all);
     if project.opts.rounds as usize >= report::ENOUGH && tree.is_published(project)? {
-        record::save(&project.root, &scenarios, all)?;
+        record::save(project, &scenarios, all)?;
     }
     match missed {
         0 => Ok(()),
@@ -70,11 +70,11 @@ fn measure(
 }
 
 /// Prints table and targets; the number of targets reached and missed.
-fn judge(scenarios: &[Scenario], all: &[Rounds]) -> (u32, u32) {
-    println!("{}", report::table(scenarios, all));
+fn judge(ui: &Ui, scenarios: &[Scenario], all: &[Rounds]) -> (u32, u32) {
+    ui.say(&report::table(scenarios, all));
     let targets = report::targets(scenarios, all);
     for (reached, text) in &targets {
-        println!("{} {text}", if *reached { "reached" } else { "MISSED " });
+        ui.say(&format!("{} {text}", if *reached { "reached" } else { "MISSED " }));
     }
     let missed = targets.iter().filter(|t| !t.0).count() as u32;
     (targets.len() as u32 - missed, missed)

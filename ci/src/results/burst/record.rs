@@ -12,23 +12,24 @@ use super::report;
 use super::scenarios::{scenarios, Measured, Record, Rounds, Scenario};
 use crate::guests::vng::{self, CPUS};
 use crate::results::{numbers, readme};
+use crate::system::project::Project;
 
 const DIR: &str = "ci/bench";
 const NUMBERS: &str = "boot.json";
 const PICTURE: &str = "before-after.svg";
 
-/// Writes all three below `root`.
-pub fn save(root: &Path, scenarios: &[Scenario], all: Vec<Rounds>) -> Result<()> {
+/// Writes all three.
+pub fn save(project: &Project, scenarios: &[Scenario], all: Vec<Rounds>) -> Result<()> {
     let about = about(all.first().map_or(0, |rounds| rounds[0].len()));
     let one = |(scenario, rounds): (&Scenario, Rounds)| Measured { scenario: scenario.name.clone(), rounds };
     let record = Record { about, scenarios: scenarios.iter().zip(all).map(one).collect() };
-    let (dir, readme) = (root.join(DIR), root.join("README.md"));
+    let (dir, readme) = (project.root.join(DIR), project.root.join("README.md"));
     fs::create_dir_all(&dir)?;
     fs::write(dir.join(NUMBERS), serde_json::to_string_pretty(&record)? + "\n")?;
     fs::write(dir.join(PICTURE), picture::draw(&record)?)?;
     let text = fs::read_to_string(&readme).context("cannot read README.md")?;
     fs::write(&readme, fill(&text, &record)?)?;
-    println!("{DIR}/{NUMBERS}, {DIR}/{PICTURE} and the table of README.md are of this run");
+    project.ui.say(&format!("{DIR}/{NUMBERS}, {DIR}/{PICTURE} and the table of README.md are of this run"));
     Ok(())
 }
 

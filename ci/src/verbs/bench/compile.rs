@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::kernels::build::{stage, Job, Kernel};
 use crate::kernels::matrix::Arch;
 use crate::series::tree::Tree;
-use crate::system::{programs, project::Project, tools::Tools};
+use crate::system::{files, programs, project::Project, tools::Tools};
 
 /// Compiles `folder` of a kernel that is not booted; the folder that it was built in.
 pub fn only(
@@ -41,7 +41,7 @@ pub fn type_size(
     // To LLVM's language, so that the object stays as it is.
     let target = format!("{file}.ll");
     let option = format!("RUSTFLAGS_{}.o=-Zprint-type-sizes", file.rsplit('/').next().unwrap_or(file));
-    let _ = fs::remove_file(job.obj.join(&target));
+    files::remove(&job.obj.join(&target))?;
     let output = project.ui.step(&format!("size of {name}"), |step| {
         step.run(job.make(&job.obj, &kernel.arch.kbuild).args([&option, &target]))
     })?;

@@ -11,7 +11,7 @@ use anyhow::{bail, Context, Result};
 use crate::kernels::{kbuild, matrix};
 use crate::system::child::{self, End};
 use crate::system::ui::{first_error, Step};
-use crate::system::{git::Git, project::Project, rust, tools::Tools};
+use crate::system::{files, git::Git, project::Project, rust, tools::Tools};
 
 use super::plan::{Check, Config, Plan};
 
@@ -95,7 +95,7 @@ impl Checker<'_> {
             let obj = self.dir.join(check.config.as_deref().unwrap_or_default());
             found.extend(self.configure(step, config, &obj, patch)?);
             if check.is_build() {
-                self.forget_objects(&obj, patch);
+                self.forget_objects(&obj, patch)?;
             }
             let words = words(run, patch, &files, None);
             // Without a target it would build all there is.
@@ -174,14 +174,15 @@ impl Checker<'_> {
     }
 
     /// What is up to date is not compiled, and gives no warning.
-    fn forget_objects(&self, obj: &Path, patch: &Patch) {
+    fn forget_objects(&self, obj: &Path, patch: &Patch) -> Result<()> {
         let of_kbuild = |file: &&String| file.ends_with(".c") || file.ends_with(".rs");
         for file in self.files.iter().filter(of_kbuild).filter(|f| !f.starts_with("rust/")) {
-            let _ = fs::remove_file(obj.join(file).with_extension("o"));
+            files::remove(&obj.join(file).with_extension("o"))?;
         }
         if patch.files.iter().any(|file| file.starts_with("rust/kernel/")) {
-            let _ = fs::remove_file(obj.join("rust/kernel.o"));
+            files::remove(&obj.join("rust/kernel.o"))?;
         }
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::guests::{supervise, verdict::PROGRESS};
 use crate::kernels::build::{stage, Kernel};
 use crate::kernels::initramfs::{DONE, UP};
 use crate::results::storm;
-use crate::system::{child, project::Project, ui::Step};
+use crate::system::{child, files, project::Project, ui::Step};
 
 /// Programs of the guest, without shared libraries: it has others than this machine.
 const PROGRAMS: [&str; 2] = ["burst", "cost"];
@@ -97,7 +97,7 @@ pub fn run(
 ) -> Result<Measured> {
     let name = format!("{}, {cpus} processors, {}", debian.name, parts.label);
     let out = project.root.join(format!("build/results/scale-{}-{cpus}-{}", debian.suite, parts.label));
-    supervise::empty(&out)?;
+    files::empty(&out)?;
     project.ui.step(&name, |step| {
         let init = init(&script(parts.plan, debian, cpus));
         let initrd = out.join("initrd");
