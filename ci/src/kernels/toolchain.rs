@@ -7,6 +7,7 @@ use std::thread;
 use anyhow::{anyhow, Result};
 
 use crate::kernels::matrix;
+use crate::series::source::{self, Source};
 use crate::series::tree::{self, Tree};
 use crate::system::deps::{self, wanted};
 use crate::system::needs::{self, advice, need_of, Deps, Tool};
@@ -18,7 +19,7 @@ use crate::system::{made, os::System, project::Project, rust};
 /// the tree then are made side by side: neither keeps two processors busy.
 pub fn set_up(project: &Project) -> Result<(Tools, Tree)> {
     deps::packages(project)?;
-    let source = tree::source(project)?;
+    let source = source::of(project)?;
     thread::scope(|scope| {
         let tools = scope.spawn(|| tools(project, &source));
         let tree = tree::ensure(project);
@@ -30,13 +31,13 @@ pub fn set_up(project: &Project) -> Result<(Tools, Tree)> {
 /// All that every verb needs; quick and silent when it is there.
 pub fn ensure(project: &Project) -> Result<Tools> {
     deps::packages(project)?;
-    let source = tree::source(project)?;
+    let source = source::of(project)?;
     tools(project, &source)
 }
 
 /// The tools that are new enough for the kernel of `source`; some are made, if the system has
 /// none.
-fn tools(project: &Project, source: &tree::Source) -> Result<Tools> {
+fn tools(project: &Project, source: &Source) -> Result<Tools> {
     let deps = needs::deps();
     let get = |tool: Tool| {
         let least = least(project, &deps, source, tool)?;
@@ -64,7 +65,7 @@ fn tools(project: &Project, source: &tree::Source) -> Result<Tools> {
 /// What is there of a tool now; else what there is not.
 pub fn look(project: &Project, tool: Tool) -> Result<Found, String> {
     let deps = needs::deps();
-    let least = match tree::source_if_there(project) {
+    let least = match source::if_there(project) {
         Some(source) => least(project, &deps, &source, tool),
         None => Ok(deps::least(need_of(&deps, tool))),
     };
@@ -86,7 +87,7 @@ fn no(deps: &Deps, tool: Tool, wanted: &str) -> anyhow::Error {
 }
 
 /// The oldest version that will do for all chosen architectures.
-fn least(project: &Project, deps: &Deps, source: &tree::Source, tool: Tool) -> Result<Version> {
+fn least(project: &Project, deps: &Deps, source: &Source, tool: Tool) -> Result<Version> {
     let mut least = deps::least(need_of(deps, tool));
     for arch in matrix::chosen(&project.opts)?.0 {
         if let Some(name) = tool.kernels_name() {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 
-use crate::series::base;
+use crate::series::import;
 use crate::system::{child, git::Git, project::Project};
 
 /// What a build leaves there. Such files would be part of the base.
@@ -92,7 +92,7 @@ pub fn tree_of(kdir: &Path, git: &Git) -> Result<String> {
     // Debian's archive says that all of its files are to be ignored.
     run(&["-c", "core.compression=1", "add", "--all", "--force", "."])?;
     if let Ok(text) = fs::read_to_string(kdir.join(".gitignore")) {
-        let kept = base::without_debian(&text);
+        let kept = import::without_debian(&text);
         if kept != text {
             let file = git_dir.join("kdir-gitignore");
             fs::write(&file, kept)?;

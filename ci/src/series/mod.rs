@@ -5,7 +5,9 @@ pub mod base;
 pub mod export;
 #[cfg(test)]
 pub mod fixture;
+pub mod import;
 pub mod kdir;
 pub mod patches;
+pub mod source;
 pub mod stamps;
 pub mod tree;
