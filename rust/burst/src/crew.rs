@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use nix::{
     sys::{
         mman::{mmap_anonymous, MapFlags, ProtFlags},
@@ -48,8 +48,9 @@ pub struct Crew {
 impl Crew {
     /// Forks `count` processes, which stop just before their system call.
     ///
-    /// To be called while this process has one thread only.
+    /// Fails if this process has more than one thread.
     pub fn fork(count: u32, request: &Request) -> Result<Self> {
+        fail_if_threaded()?;
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [libc::SIGINT, libc::SIGTERM] {
             signal_hook::flag::register(signal, interrupted.clone())?;
@@ -144,6 +145,13 @@ impl Drop for Crew {
     }
 }
 
+/// Fails if another thread could hold a lock at the moment of a fork: nobody would release it.
+fn fail_if_threaded() -> Result<()> {
+    let threads = fs::read_dir("/proc/self/task").context("there is no /proc")?.count();
+    ensure!(threads == 1, "this process has {threads} threads: fork before they begin");
+    Ok(())
+}
+
 /// Memory that forked processes share with this one; it lives as long as the program.
 fn shared_slots(count: usize) -> Result<&'static [Slot]> {
     let bytes = NonZeroUsize::new(count * size_of::<Slot>()).context("no requests")?;
@@ -175,6 +183,13 @@ fn state_of(stat: &str) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        // That of the test, and that of its harness.
+        let error = fail_if_threaded().unwrap_err().to_string();
+        assert!(error.ends_with("threads: fork before they begin"), "{error}");
+    }
 
     #[test]
     fn the_state_follows_the_last_parenthesis() {
