@@ -5,7 +5,6 @@
 use std::{ffi::CString, path::PathBuf};
 
 use clap::{value_parser, Parser, ValueEnum};
-use serde::Serialize;
 
 /// Release many loads of one kernel module at the same instant and measure them.
 ///
@@ -72,8 +71,7 @@ Examples (as root, on a machine that may be lost):
   burst -n 64 /lib/modules/$(uname -r)/kernel/lib/crc8.ko";
 
 /// The way into the loader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Syscall {
     /// `init_module(2)`: the image comes from memory.
     Init,

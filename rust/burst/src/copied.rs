@@ -6,7 +6,7 @@
 //! in memory, the pages that were looked at since [`forget`] tell: part of a page counts as all of
 //! it.
 
-use std::{fs, ops::Range};
+use std::{ffi::c_void, fs, ops::Range, ptr::NonNull};
 
 use anyhow::{Context, Result};
 use nix::{
@@ -20,14 +20,9 @@ pub struct Image(&'static [u8]);
 impl Image {
     /// Copies `bytes`; the memory lives as long as the program.
     pub fn new(bytes: &[u8]) -> Result<Self> {
-        let len = bytes.len().try_into().context("the file is empty")?;
-        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: The kernel chooses the place, so nothing else is mapped there.
-        let memory = unsafe { mmap_anonymous(None, len, access, MapFlags::MAP_PRIVATE) }
-            .context("no memory for the image")?
-            .cast::<u8>();
+        let memory = map(bytes.len(), MapFlags::MAP_PRIVATE)?;
         // SAFETY: The memory is that long, zero, and nobody else knows of it.
-        let image = unsafe { std::slice::from_raw_parts_mut(memory.as_ptr(), bytes.len()) };
+        let image = unsafe { std::slice::from_raw_parts_mut(memory.as_ptr().cast(), bytes.len()) };
         image.copy_from_slice(bytes);
         Ok(Self(image))
     }
@@ -41,6 +36,14 @@ impl Image {
         let range = self.0.as_ptr_range();
         range.start as usize..range.end as usize
     }
+}
+
+/// New memory, which is zero, for as long as the program runs.
+pub fn map(len: usize, flags: MapFlags) -> Result<NonNull<c_void>> {
+    let len = len.try_into().context("nothing to map")?;
+    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    // SAFETY: The kernel chooses the place, so nothing else is mapped there.
+    unsafe { mmap_anonymous(None, len, access, flags) }.context("no memory")
 }
 
 /// Makes all pages of this process pages that were not looked at.

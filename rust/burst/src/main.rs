@@ -5,11 +5,10 @@
 mod cli;
 mod copied;
 mod crew;
-mod gate;
-mod module;
 mod report;
 mod request;
 mod run;
+mod undo;
 
 use std::process::ExitCode;
 
@@ -18,8 +17,10 @@ use clap::Parser;
 fn main() -> ExitCode {
     let args = cli::Args::parse();
     match run::run(&args) {
-        Ok(report) if args.json => println!("{}", report.to_json()),
-        Ok(report) => print!("{report}"),
+        Ok(report) if args.json => {
+            println!("{}", serde_json::to_string(&report).expect("string keys, finite numbers"))
+        }
+        Ok(report) => print!("{}", report::table(&report)),
         Err(error) => {
             eprintln!("burst: {error:#}");
             let interrupted = error.is::<crew::Interrupted>();

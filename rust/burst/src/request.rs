@@ -6,21 +6,23 @@ use std::{
     ffi::CString,
     fs::{self, File},
     io::Read,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::Path,
-    sync::atomic::{AtomicI32, AtomicU64, AtomicU8, Ordering},
+    sync::atomic::{AtomicU64, AtomicU8, Ordering},
 };
 
 use anyhow::{Context, Result};
+use guest::{
+    clock::{monotonic_ns, Spent},
+    errno::{self, Errno},
+    module::{finit, init, COMPRESSED_FILE},
+};
 use nix::{
-    errno::Errno,
     fcntl::{open, OFlag},
-    kmod::{finit_module, init_module, ModuleInitFlags},
-    sys::{
-        resource::{getrusage, UsageWho},
-        stat::Mode,
-    },
-    time::{clock_gettime, ClockId},
+    sys::stat::Mode,
 };
 use tempfile::TempDir;
 
@@ -28,9 +30,6 @@ use crate::{
     cli::{Args, Syscall},
     copied::{self, Image},
 };
-
-/// `MODULE_INIT_COMPRESSED_FILE` of `linux/module.h`.
-const COMPRESSED_FILE: u32 = 4;
 
 /// What all requests ask of the kernel.
 pub struct Request {
@@ -45,7 +44,7 @@ enum Source {
     /// Request `i` opens file `i` modulo their number.
     Files {
         paths: Vec<CString>,
-        flags: ModuleInitFlags,
+        flags: u32,
         _copies: Option<TempDir>,
     },
 }
@@ -71,51 +70,54 @@ impl Request {
     }
 
     /// The life of request number `index`: waits until the other end of `start` is closed, issues
-    /// the system call and fills in `slot`. Does not return, so that nothing of the parent is
-    /// dropped twice, and waits to be killed, so that no stack is freed while memory is measured.
-    pub fn serve(&self, index: usize, slot: &Slot, start: OwnedFd) -> ! {
-        let file = self.open(index);
+    /// the system call and fills in `slot`. Then it waits to be killed, so that no stack is freed
+    /// while memory is measured; it returns if its file cannot be opened.
+    pub fn serve(&self, index: usize, slot: &Slot, start: OwnedFd) -> i32 {
+        match self.try_to_serve(index, slot, start) {
+            Ok(()) => loop {
+                nix::unistd::pause();
+            },
+            Err(Errno(errno)) => errno,
+        }
+    }
+
+    fn try_to_serve(&self, index: usize, slot: &Slot, start: OwnedFd) -> Result<(), Errno> {
+        let file = self.open(index)?;
         copied::forget();
         slot.set(State::Ready);
         let _ = File::from(start).read(&mut [0]);
 
-        let before = Stamp::now();
-        slot.set(State::Started);
-        let errno = self.issue(file);
-        slot.fill(errno, &before, &Stamp::now());
-        loop {
-            nix::unistd::pause();
-        }
+        let (spent, (start_ns, result)) = Spent::during(|| {
+            let start_ns = monotonic_ns();
+            slot.set(State::Started);
+            (start_ns, self.issue(file))
+        })?;
+        let (errno, start_ns, end_ns) = (errno::number(result), start_ns?, monotonic_ns()?);
+        slot.fill(Outcome { errno, start_ns, end_ns, spent });
+        Ok(())
     }
 
-    fn open(&self, index: usize) -> Option<OwnedFd> {
+    fn open(&self, index: usize) -> Result<Option<OwnedFd>, Errno> {
         let Source::Files { paths, .. } = &self.source else {
-            return None;
+            return Ok(None);
         };
         let path = paths[index % paths.len()].as_c_str();
-        match open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
-            Ok(file) => Some(file),
-            // SAFETY: Ends this process, without handlers that belong to the parent.
-            Err(error) => unsafe { libc::_exit(error as i32) },
-        }
+        Ok(Some(open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?))
     }
 
-    fn issue(&self, file: Option<OwnedFd>) -> i32 {
-        let result = match (&self.source, file) {
-            (Source::Files { flags, .. }, Some(file)) => finit_module(file, &self.params, *flags),
-            (Source::Memory(image), _) => init_module(image.bytes(), &self.params),
-            (Source::Files { .. }, None) => Err(Errno::EBADF),
-        };
-        result.err().map_or(0, |errno| errno as i32)
+    fn issue(&self, file: Option<OwnedFd>) -> Result<(), Errno> {
+        let params = &*self.params;
+        match (&self.source, file) {
+            (Source::Files { flags, .. }, Some(file)) => finit(file.as_raw_fd(), params, *flags),
+            (Source::Memory(image), _) => init(image.bytes(), params),
+            (Source::Files { .. }, None) => Err(Errno(libc::EBADF)),
+        }
     }
 }
 
 impl Source {
     fn files(args: &Args, image: &[u8]) -> Result<Self> {
-        let mut flags = ModuleInitFlags::empty();
-        if args.compressed {
-            flags |= ModuleInitFlags::from_bits_retain(COMPRESSED_FILE);
-        }
+        let flags = if args.compressed { COMPRESSED_FILE } else { 0 };
         let (paths, copies) = if args.copies {
             let dir = tempfile::Builder::new().prefix("burst").tempdir()?;
             let paths = (0..args.requests).map(|i| copy(image, &dir.path().join(i.to_string())));
@@ -152,16 +154,11 @@ pub enum State {
 }
 
 /// What a request shares with the parent. All zero bits are a valid value.
-#[derive(Default)]
 #[repr(C)]
 pub struct Slot {
     state: AtomicU8,
-    errno: AtomicI32,
-    start_ns: AtomicU64,
-    end_ns: AtomicU64,
-    cpu_ns: AtomicU64,
-    voluntary: AtomicU64,
-    involuntary: AtomicU64,
+    /// Of [`Outcome`], in its order.
+    numbers: [AtomicU64; 6],
 }
 
 /// How a request went.
@@ -173,12 +170,8 @@ pub struct Outcome {
     pub start_ns: u64,
     /// `CLOCK_MONOTONIC` after the system call.
     pub end_ns: u64,
-    /// CPU time between the two.
-    pub cpu_ns: u64,
-    /// Times that the request went to sleep between the two.
-    pub voluntary: u64,
-    /// Times that it was preempted between the two.
-    pub involuntary: u64,
+    /// What the request spent between the two.
+    pub spent: Spent,
 }
 
 impl Slot {
@@ -194,61 +187,22 @@ impl Slot {
 
     /// How the request went, once it is done.
     pub fn outcome(&self) -> Outcome {
-        let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        Outcome {
-            errno: self.errno.load(Ordering::Relaxed),
-            start_ns: load(&self.start_ns),
-            end_ns: load(&self.end_ns),
-            cpu_ns: load(&self.cpu_ns),
-            voluntary: load(&self.voluntary),
-            involuntary: load(&self.involuntary),
-        }
+        let numbers = self.numbers.each_ref().map(|number| number.load(Ordering::Relaxed));
+        let [errno, start_ns, end_ns, cpu_ns, voluntary, involuntary] = numbers;
+        let spent = Spent { cpu_ns, voluntary, involuntary };
+        Outcome { errno: errno as i32, start_ns, end_ns, spent }
     }
 
     fn set(&self, state: State) {
         self.state.store(state as u8, Ordering::Release);
     }
 
-    fn fill(&self, errno: i32, before: &Stamp, after: &Stamp) {
-        let store = |cell: &AtomicU64, value| cell.store(value, Ordering::Relaxed);
-        self.errno.store(errno, Ordering::Relaxed);
-        store(&self.start_ns, before.time_ns);
-        store(&self.end_ns, after.time_ns);
-        store(&self.cpu_ns, after.cpu_ns - before.cpu_ns);
-        store(&self.voluntary, after.voluntary - before.voluntary);
-        store(&self.involuntary, after.involuntary - before.involuntary);
+    fn fill(&self, Outcome { errno, start_ns, end_ns, spent }: Outcome) {
+        let Spent { cpu_ns, voluntary, involuntary } = spent;
+        let numbers = [errno as u64, start_ns, end_ns, cpu_ns, voluntary, involuntary];
+        for (place, number) in self.numbers.iter().zip(numbers) {
+            place.store(number, Ordering::Relaxed);
+        }
         self.set(State::Done);
     }
-}
-
-/// The clocks and counters of this process.
-struct Stamp {
-    time_ns: u64,
-    cpu_ns: u64,
-    voluntary: u64,
-    involuntary: u64,
-}
-
-impl Stamp {
-    fn now() -> Self {
-        // The kernel splits a short life into user and system time by guess, but their sum is
-        // exact, and between two stamps there is little else than the system call.
-        let cpu_ns = clock_ns(ClockId::CLOCK_PROCESS_CPUTIME_ID);
-        let usage = getrusage(UsageWho::RUSAGE_SELF).ok();
-        Self {
-            time_ns: monotonic_ns(),
-            cpu_ns,
-            voluntary: usage.map_or(0, |u| u.voluntary_context_switches() as u64),
-            involuntary: usage.map_or(0, |u| u.involuntary_context_switches() as u64),
-        }
-    }
-}
-
-/// `CLOCK_MONOTONIC`, the same for all processes.
-pub fn monotonic_ns() -> u64 {
-    clock_ns(ClockId::CLOCK_MONOTONIC)
-}
-
-fn clock_ns(clock: ClockId) -> u64 {
-    clock_gettime(clock).map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64)
 }

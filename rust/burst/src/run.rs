@@ -5,16 +5,20 @@
 use std::{thread::sleep, time::Duration};
 
 use anyhow::{ensure, Context, Result};
-use burst::vmalloc::Peak;
+use guest::{
+    gate::{self, OPEN},
+    module::name_of,
+    report::{Burst, Detailed},
+    vmalloc::Peak,
+};
 use nix::{errno::Errno, unistd::Uid};
 
 use crate::{
     cli::Args,
     crew::Crew,
-    gate::Gate,
-    module::{name_of, Unloaded},
-    report::{Facts, Report},
+    report,
     request::{Request, State},
+    undo::{Gate, Unloaded},
 };
 
 const SAMPLING: Duration = Duration::from_millis(2);
@@ -22,7 +26,7 @@ const SAMPLING: Duration = Duration::from_millis(2);
 const CHECKED: u32 = 50;
 
 /// Runs the burst. Whatever happens, nothing of it is left in the system.
-pub fn run(args: &Args) -> Result<Report> {
+pub fn run(args: &Args) -> Result<Detailed> {
     args.check()?;
     ensure!(Uid::effective().is_root(), "loading modules needs root: run it as root");
     let request = Request::new(args)?;
@@ -36,33 +40,34 @@ pub fn run(args: &Args) -> Result<Report> {
     overtake_the_requests()?;
     watch(&mut crew, State::Ready, |_| Ok(()))?;
 
-    let runs_before = gate.as_ref().map(Gate::runs).transpose()?;
-    let mut closed = gate.as_mut().filter(|_| args.gated);
-    if let Some(gate) = &mut closed {
-        gate.close()?;
+    let runs_before = gate.is_some().then(gate::runs).transpose()?;
+    let mut closed = args.gated;
+    if let Some(gate) = gate.as_mut().filter(|_| closed) {
+        gate.set(gate::parameter(OPEN), 'N')?;
     }
     let mut peak = Peak::start()?;
-    let released_ns = crew.release();
+    let released_ns = crew.release()?;
     watch(&mut crew, State::Done, |crew| {
         peak.sample()?;
-        match closed.take_if(|_| crew.all_settled()) {
-            Some(gate) => gate.open(),
-            None => Ok(()),
+        if closed && crew.all_settled() {
+            gate::open(true)?;
+            closed = false;
         }
+        Ok(())
     })?;
-    let runs_after = gate.as_ref().map(Gate::runs).transpose()?;
+    let runs_after = gate.is_some().then(gate::runs).transpose()?;
 
-    let facts = Facts {
-        released_ns,
-        runs: runs_after.zip(runs_before).map(|(after, before)| after - before),
-        peak_vmalloc_kib: peak.kib(),
+    let runs = runs_after.zip(runs_before).map(|(after, before)| after - before);
+    let seen = report::of(released_ns, &crew.outcomes());
+    Ok(Detailed {
+        burst: Burst { runs, peak_vmalloc_kib: peak.kib(), ..seen.burst },
         copied_bytes: crew.copied_bytes(request.image()),
         image_bytes: request.image_bytes,
-        syscall: args.syscall,
+        syscall: format!("{:?}", args.syscall).to_lowercase(),
         copies: args.copies,
         live: args.live,
-    };
-    Ok(Report::new(&crew.outcomes(), &facts))
+        ..seen
+    })
 }
 
 fn set_gate(args: &Args) -> Result<Option<Gate>> {
@@ -72,10 +77,10 @@ fn set_gate(args: &Args) -> Result<Option<Gate>> {
             .as_mut()
             .context("test_module_gate is not loaded: give --gate PATH of test_module_gate.ko")?;
         if let Some(result) = args.result {
-            gate.set("result", result)?;
+            gate.set(gate::parameter("result"), result)?;
         }
         if let Some(hold_ms) = args.hold_ms {
-            gate.set("hold_ms", hold_ms)?;
+            gate.set(gate::parameter("hold_ms"), hold_ms)?;
         }
     }
     Ok(gate)

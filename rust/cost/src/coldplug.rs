@@ -13,28 +13,12 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
-use burst::vmalloc::Peak;
-use serde::Serialize;
+use guest::{report::Coldplug, vmalloc::Peak};
 
 use crate::module::{self, Module};
 
 /// Each look takes some 10 µs.
 const SAMPLING: Duration = Duration::from_millis(5);
-
-/// What it cost, over the whole machine.
-#[derive(Debug, Serialize)]
-struct Report {
-    /// Modules that are live now, of those that were asked about.
-    modules: usize,
-    /// From the first event until udev has handled all.
-    wall_ms: f64,
-    /// CPU time in the kernel, in ticks of 10 ms.
-    cpu_ms: u64,
-    /// Context switches.
-    switches: u64,
-    /// Above what was in use before.
-    peak_vmalloc_kib: u64,
-}
 
 /// Has udev load the modules of `list`, a modules.dep beside them, and unloads them; JSON.
 /// Without a list it loads what there is, and that stays.
@@ -48,7 +32,7 @@ pub fn run(list: Option<&Path>) -> Result<String> {
     let live = modules.iter().filter(|module| module.state() == "live").count();
     ensure!(live == modules.len(), "udev loaded {live} of {} modules", modules.len());
     module::unload(modules.iter().collect())?;
-    Ok(serde_json::to_string(&Report {
+    Ok(serde_json::to_string(&Coldplug {
         modules: live,
         wall_ms,
         cpu_ms: (after.system_ticks - before.system_ticks) * 10,

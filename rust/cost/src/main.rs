@@ -4,7 +4,6 @@
 //!
 //! For a guest that may be lost. Prints JSON.
 
-mod caller;
 mod coldplug;
 mod many;
 mod module;
@@ -29,7 +28,7 @@ enum Mode {
     Single {
         /// The module; what it needs is loaded
         file: PathBuf,
-        /// How often
+        /// Number of rounds
         #[arg(long, default_value_t = 21)]
         rounds: u32,
     },
@@ -53,7 +52,7 @@ enum Mode {
         /// What is loaded and unloaded meanwhile
         #[arg(long)]
         other: PathBuf,
-        /// How often
+        /// Number of loads and removals of the other module
         #[arg(long, default_value_t = 20)]
         rounds: u32,
     },

@@ -6,11 +6,9 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Barrier, thread, time::Instant};
 
 use anyhow::{ensure, Context, Result};
+use guest::report::Costs;
 
-use crate::{
-    caller::{self, Costs},
-    module::{self, Module},
-};
+use crate::module::{self, Module};
 
 /// Loads all modules of `list` at once; JSON.
 pub fn run(list: &Path) -> Result<String> {
@@ -24,7 +22,7 @@ pub fn run(list: &Path) -> Result<String> {
     let loads = orders.iter().map(|order| order.iter().map(|name| &modules[name]).collect());
     let costs = at_once(loads.collect())?;
     let dead = modules.values().find(|module| module.state() != "live");
-    ensure!(dead.is_none(), "{} is not live: {costs:?}", dead.map_or("", Module::name));
+    ensure!(dead.is_none(), "{} is not live: {costs:?}", dead.map_or("", |module| &module.name));
     module::unload(modules.values().collect())?;
     Ok(serde_json::to_string(&costs)?)
 }
@@ -42,7 +40,7 @@ fn at_once(lists: Vec<Vec<&Module>>) -> Result<Costs> {
         let call = |list: Vec<_>| {
             scope.spawn(move || {
                 start.wait();
-                caller::load(&list)
+                module::load(&list)
             })
         };
         let callers: Vec<_> = lists.into_iter().map(call).collect();
@@ -50,7 +48,8 @@ fn at_once(lists: Vec<Vec<&Module>>) -> Result<Costs> {
         let released = Instant::now();
         let mut costs = Costs::default();
         for caller in callers {
-            costs.add(caller.join().expect("no caller panics"))?;
+            let (spent, results) = caller.join().expect("no caller panics")?;
+            costs.add(spent, &results);
         }
         Ok(Costs { wall_ms: released.elapsed().as_secs_f64() * 1e3, ..costs })
     })

@@ -3,21 +3,24 @@
 //! One module: its image, and loading and unloading it.
 
 use std::{
-    ffi::CString,
     fs::{self, File},
-    path::{Path, PathBuf},
+    os::fd::AsRawFd,
+    path::Path,
 };
 
 use anyhow::{ensure, Context, Result};
-use nix::{
+use guest::{
+    clock::Spent,
     errno::Errno,
-    kmod::{delete_module, finit_module, init_module, DeleteModuleFlags, ModuleInitFlags},
+    files,
+    module::{self, NONBLOCK, SYS_MODULE},
 };
 
-/// A module's file and what is in it.
+/// A module's file, open, and what is in it.
 pub struct Module {
-    name: CString,
-    path: PathBuf,
+    /// Its name.
+    pub name: String,
+    file: File,
     image: Vec<u8>,
 }
 
@@ -25,35 +28,27 @@ impl Module {
     /// Reads the file, so that nothing of that is measured.
     pub fn read(path: &Path) -> Result<Self> {
         let image = fs::read(path).with_context(|| format!("{}", path.display()))?;
-        let stem =
-            path.file_stem().and_then(|stem| stem.to_str()).context("not a module's name")?;
-        Ok(Self { name: CString::new(stem.replace('-', "_"))?, path: path.to_owned(), image })
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &str {
-        self.name.to_str().unwrap_or_default()
+        Ok(Self { name: module::name_of(path)?, file: File::open(path)?, image })
     }
 
     /// `init_module(2)`.
     pub fn init(&self) -> Result<(), Errno> {
-        init_module(&self.image, c"")
+        module::init(&*self.image, c"")
     }
 
-    /// The file, as `finit_module(2)` wants it.
-    pub fn open(&self) -> Result<File> {
-        File::open(&self.path).with_context(|| format!("{}", self.path.display()))
+    /// `finit_module(2)`.
+    pub fn finit(&self) -> Result<(), Errno> {
+        module::finit(self.file.as_raw_fd(), c"", 0)
     }
 
     /// `delete_module(2)`.
     pub fn delete(&self) -> Result<(), Errno> {
-        delete_module(&self.name, DeleteModuleFlags::O_NONBLOCK)
+        module::unload(&self.name, NONBLOCK)
     }
 
     /// Live, coming, going, or nothing if it is not there.
     pub fn state(&self) -> String {
-        let path = format!("/sys/module/{}/initstate", self.name());
-        fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+        files::read(format!("{SYS_MODULE}/{}/initstate", self.name)).unwrap_or_default()
     }
 }
 
@@ -67,7 +62,10 @@ pub fn unload(mut modules: Vec<&Module>) -> Result<()> {
     Ok(())
 }
 
-/// `finit_module(2)`.
-pub fn finit(file: &File) -> Result<(), Errno> {
-    finit_module(file, c"", ModuleInitFlags::empty())
+/// What one caller has spent, and what it got.
+pub type Outcome = Result<(Spent, Vec<Result<(), Errno>>)>;
+
+/// Loads one module after the other.
+pub fn load(modules: &[&Module]) -> Outcome {
+    Ok(Spent::during(|| modules.iter().map(|module| module.init()).collect())?)
 }
