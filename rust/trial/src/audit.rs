@@ -7,7 +7,8 @@ use std::{
     str,
 };
 
-use anyhow::{bail, Context, Result};
+use anyhow::{ensure, Context, Result};
+use guest::{errno::Errno, module::finit};
 use nix::sys::{
     socket::{
         bind, recv, send, setsockopt, socket, sockopt::ReceiveTimeout, AddressFamily, MsgFlags,
@@ -15,8 +16,6 @@ use nix::sys::{
     },
     time::{TimeVal, TimeValLike},
 };
-
-use crate::calls::{self, Memory};
 
 // Of linux/audit.h.
 const ADD_RULE: u16 = 1011;
@@ -55,10 +54,11 @@ impl Audit {
 
     /// The names that calls have been logged with since the last look, as the log has them.
     pub fn names(&self) -> Result<Vec<String>> {
-        let marked = calls::finit_module(-1, &Memory::text(""), MARK);
-        if marked != Err(libc::EINVAL) {
-            bail!("a call with flags that there are not: {marked:?}");
-        }
+        let marked = finit(-1, c"", MARK);
+        ensure!(
+            marked == Err(Errno(libc::EINVAL)),
+            "finit_module() took unknown flags: {marked:?}"
+        );
         let (mut names, mut is_marked) = (vec![], false);
         let mut buffer = [0; LONGEST];
         loop {

@@ -3,8 +3,7 @@
 //! An episode of the soak, chosen at random: what is asked for, and what disturbs it.
 
 use fastrand::Rng;
-
-use crate::calls::{FORCE, NONBLOCK};
+use guest::module::{FORCE, NONBLOCK};
 
 /// What is loaded in bursts: name, size of the largest burst. In this order they can be removed.
 pub const MODULES: [(&str, u32); 6] = [

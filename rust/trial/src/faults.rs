@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsRawFd, OwnedFd},
         unix::fs::FileExt,
     },
     path::Path,
@@ -16,17 +16,20 @@ use std::{
 };
 
 use anyhow::{bail, ensure, Context, Result};
+use guest::{
+    errno::{self, Errno},
+    module::{finit, init, COMPRESSED_FILE},
+    process,
+};
 use nix::{
-    errno::Errno,
     sys::signal::Signal,
     unistd::{alarm, Pid},
 };
 
 use crate::{
-    calls::{self, Memory, COMPRESSED_FILE, NONBLOCK},
     gate,
     image::Image,
-    injection, kernel, leaks,
+    injection, kernel, leaks, memory,
     request::{self, Request},
 };
 
@@ -44,15 +47,15 @@ pub fn run(dir: &Path) -> Result<()> {
         injection::prepare()?,
         "this needs a kernel with fault injection: make faults builds one"
     );
-    request::catch(Signal::SIGALRM)?;
+    request::catch(Signal::SIGALRM, true)?;
     gate::load(dir)?;
     let image = Image::read(dir, NAME)?;
     let ways = [
-        ("init_module", Way::Init(Memory::Bytes(image.plain.clone()))),
-        ("finit_module", Way::Finit(calls::memory_file(&image.plain)?, 0)),
-        ("finit_module xz", Way::Finit(calls::memory_file(&image.xz)?, COMPRESSED_FILE)),
+        ("init_module", Way::Init(image.plain.clone())),
+        ("finit_module", Way::Finit(memory::file(&image.plain)?, 0)),
+        ("finit_module xz", Way::Finit(memory::file(&image.xz)?, COMPRESSED_FILE)),
     ];
-    let plain = Way::Init(Memory::Bytes(image.plain));
+    let plain = Way::Init(image.plain);
     ways.iter().try_for_each(|(_, way)| works(way))?;
     leaks::forget_old()?;
     let mut faults = Faults {
@@ -75,7 +78,7 @@ pub fn run(dir: &Path) -> Result<()> {
 
 /// A way into the loader.
 enum Way {
-    Init(Memory),
+    Init(Vec<u8>),
     Finit(OwnedFd, u32),
 }
 
@@ -88,14 +91,11 @@ impl Way {
     }
 
     /// Ends with EINTR if it sleeps for ever.
-    fn call(&self) -> Result<(), i32> {
-        let none = Memory::Bytes(vec![0]);
+    fn call(&self) -> Result<(), Errno> {
         alarm::set(PATIENCE.as_secs() as u32);
         let result = match self {
-            Self::Init(image) => calls::init_module(image, &none),
-            Self::Finit(file, flags) => {
-                calls::finit_module(calls::number(file.as_fd()), &none, *flags)
-            }
+            Self::Init(image) => init(&**image, c""),
+            Self::Finit(file, flags) => finit(file.as_raw_fd(), c"", *flags),
         };
         alarm::cancel();
         result
@@ -117,7 +117,7 @@ impl Faults {
         self.each(&what, way, (errno, errno), |faults, nth| {
             let outcome = faults.inject(nth, way)?;
             if outcome.0.is_ok() {
-                remove()?;
+                gate::remove(NAME)?;
             }
             Ok(outcome)
         })
@@ -131,16 +131,14 @@ impl Faults {
         self.each(&what, way, (errno, wanted), |faults, nth| {
             gate::open(false)?;
             let mut owner = [Request::fork(NAME, &|| faults.plain.call())?];
-            while gate::waiting()? == 0 {
-                sleep(LOOK);
-            }
+            ensure!(process::until(PATIENCE, || Ok(gate::waiting()? > 0))?, "no init runs");
             let waiter = Pid::this();
             let mut opener = [Request::helper(&|| open_when_asleep(waiter))?];
             let outcome = faults.inject(nth, way)?;
-            request::all_ended(&mut opener, PATIENCE, "the gate's opener")?;
-            request::all_ended(&mut owner, PATIENCE, "the owner")?;
+            request::all_ended(&mut opener, PATIENCE, "openers of the gate")?;
+            request::all_ended(&mut owner, PATIENCE, "owners")?;
             if errno == 0 {
-                remove()?;
+                gate::remove(NAME)?;
             }
             Ok(outcome)
         })
@@ -153,13 +151,13 @@ impl Faults {
         what: &str,
         way: &Way,
         (init, wanted): (i32, i32),
-        attempt: impl Fn(&mut Self, u32) -> Result<(Result<(), i32>, bool)>,
+        attempt: impl Fn(&mut Self, u32) -> Result<(Result<(), Errno>, bool)>,
     ) -> Result<()> {
         let mut ends = BTreeMap::<i32, u32>::new();
         for nth in 1..MOST {
             let (result, injected) =
                 attempt(self, nth).with_context(|| format!("{what}, {nth}"))?;
-            let errno = result.err().unwrap_or(0);
+            let errno = errno::number(result);
             ensure!(
                 errno == wanted || (injected && way.fails_with(errno)),
                 "{what}, {nth}: {errno}"
@@ -168,7 +166,7 @@ impl Faults {
             gate::program(-init, 0)?;
             if !injected {
                 let ends: Vec<String> =
-                    ends.iter().map(|(e, n)| format!("{}={n}", request::name(*e))).collect();
+                    ends.iter().map(|(e, n)| format!("{}={n}", errno::name(*e))).collect();
                 println!("{what}: points={} {}", nth - 1, ends.join(" "));
                 kernel::progress(&format!("{what}: {} points", nth - 1));
                 self.points += nth - 1;
@@ -180,7 +178,7 @@ impl Faults {
     }
 
     /// Makes the call with its `nth` allocation failing; whether there was one.
-    fn inject(&mut self, nth: u32, way: &Way) -> Result<(Result<(), i32>, bool)> {
+    fn inject(&mut self, nth: u32, way: &Way) -> Result<(Result<(), Errno>, bool)> {
         injection::fail(&self.fail_nth, nth)?;
         let result = way.call();
         let mut left = [0; 16];
@@ -194,7 +192,7 @@ impl Faults {
 fn open_when_asleep(waiter: Pid) {
     let mut asleep = 0;
     while asleep < LOOKS {
-        asleep = if request::state_of(waiter) == Some('S') { asleep + 1 } else { 0 };
+        asleep = if process::state(waiter) == Some('S') { asleep + 1 } else { 0 };
         sleep(LOOK);
     }
     let _ = gate::open(true);
@@ -205,11 +203,6 @@ fn works(way: &Way) -> Result<()> {
     gate::is_alone()?;
     gate::program(0, 0)?;
     gate::open(true)?;
-    way.call().map_err(Errno::from_raw).context("no load without a fault")?;
-    remove()
-}
-
-fn remove() -> Result<()> {
-    let removed = calls::delete_module(&Memory::text(NAME), NONBLOCK);
-    removed.map_err(Errno::from_raw).context("no removal")
+    way.call().context("no load without a fault")?;
+    gate::remove(NAME)
 }

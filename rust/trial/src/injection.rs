@@ -5,8 +5,7 @@
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use anyhow::Result;
-
-use crate::gate;
+use guest::files;
 
 /// Which allocation of this thread fails next, counted from 1.
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
@@ -26,7 +25,7 @@ pub fn prepare() -> Result<bool> {
         return Ok(false);
     }
     let set =
-        |(name, value): &(&str, &str)| gate::write(&format!("/sys/kernel/debug/{name}"), value);
+        |(name, value): &(&str, &str)| files::write(format!("/sys/kernel/debug/{name}"), value);
     SETTINGS.iter().try_for_each(set)?;
     Ok(true)
 }

@@ -5,6 +5,7 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context, Result};
+use guest::{files, module::SYS_MODULE, report::PROGRESS};
 
 /// A line of /proc/modules, without the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,35 +41,26 @@ fn parse(line: &str) -> Option<Module> {
 
 /// What /sys/module has of each module that is there: its files and what the short ones say.
 pub fn sysfs(modules: &[Module]) -> Result<Vec<String>> {
-    let mut lines = names(Path::new("/sys/module"))?;
+    let mut lines = names(Path::new(SYS_MODULE))?;
     for module in modules {
-        let dir = Path::new("/sys/module").join(&module.name);
+        let dir = Path::new(SYS_MODULE).join(&module.name);
         lines.push(format!("{}: {}", module.name, names(&dir)?.join(" ")));
         for file in ["refcnt", "initstate", "taint", "coresize"] {
-            let value = fs::read_to_string(dir.join(file)).unwrap_or_default();
-            lines.push(format!("{}/{file}: {}", module.name, value.trim()));
+            let value = files::read(dir.join(file)).unwrap_or_default();
+            lines.push(format!("{}/{file}: {value}", module.name));
         }
     }
     Ok(lines)
 }
 
-/// Memory that could be had, in bytes.
-pub fn available() -> Result<usize> {
-    let text = fs::read_to_string("/proc/meminfo").context("/proc/meminfo")?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:")?.strip_suffix(" kB"));
-    let kib: usize = line.context("/proc/meminfo: no MemAvailable")?.trim().parse()?;
-    Ok(kib << 10)
-}
-
 /// /proc/sys/kernel/tainted.
 pub fn tainted() -> Result<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/tainted").context("tainted")?;
-    Ok(text.trim().to_owned())
+    files::read("/proc/sys/kernel/tainted")
 }
 
 /// Tells whoever looks at the console how far it is.
 pub fn progress(text: &str) {
-    let _ = fs::write("/dev/kmsg", format!("ci: progress: {text}\n"));
+    let _ = fs::write("/dev/kmsg", format!("{PROGRESS}{text}\n"));
 }
 
 fn names(dir: &Path) -> Result<Vec<String>> {

@@ -5,8 +5,9 @@
 use std::{collections::BTreeMap, fs, path::Path, thread::sleep, time::Duration};
 
 use anyhow::{bail, ensure, Context, Result};
+use guest::files;
 
-use crate::{gate, kernel};
+use crate::kernel;
 
 const KMEMLEAK: &str = "/sys/kernel/debug/kmemleak";
 /// kmemleak does not report what is younger than this.
@@ -29,7 +30,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Takes it, after all that is freed later has been freed.
     pub fn take() -> Result<Self> {
-        gate::write("/proc/sys/vm/drop_caches", "3")?;
+        files::write("/proc/sys/vm/drop_caches", "3")?;
         shrink()?;
         // The loader frees init sections by a work item, after a grace period.
         sleep(Duration::from_secs(1));
@@ -55,8 +56,7 @@ fn shrink() -> Result<()> {
     for cache in fs::read_dir(dir).context(dir)?.flatten() {
         // A link is another name of a cache.
         if cache.file_type()?.is_dir() {
-            let file = cache.path().join("shrink");
-            fs::write(&file, "1").with_context(|| file.display().to_string())?;
+            files::write(cache.path().join("shrink"), "1")?;
         }
     }
     Ok(())
@@ -65,7 +65,7 @@ fn shrink() -> Result<()> {
 /// What kmemleak finds from here on is new, where the kernel has it.
 pub fn forget_old() -> Result<()> {
     if Path::new(KMEMLEAK).exists() {
-        ["scan=off", "scan", "clear"].iter().try_for_each(|order| gate::write(KMEMLEAK, order))?;
+        ["scan=off", "scan", "clear"].iter().try_for_each(|order| files::write(KMEMLEAK, order))?;
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ pub fn scan() -> Result<()> {
     // The second scan forgives what moved during the first.
     for _ in 0..2 {
         sleep(KMEMLEAK_AGE);
-        gate::write(KMEMLEAK, "scan")?;
+        files::write(KMEMLEAK, "scan")?;
     }
     let found = fs::read_to_string(KMEMLEAK).context(KMEMLEAK)?;
     if found.is_empty() {

@@ -5,7 +5,6 @@
 //! For a guest that may be lost; nothing of it is for a machine with a purpose.
 
 mod audit;
-mod calls;
 mod episode;
 mod faults;
 mod gate;
@@ -14,6 +13,7 @@ mod injection;
 mod invariants;
 mod kernel;
 mod leaks;
+mod memory;
 mod operations;
 mod parity;
 mod pool;
@@ -30,7 +30,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// Where the modules are
+    /// Folder of the modules
     #[arg(long, default_value = ".")]
     modules: PathBuf,
     #[command(subcommand)]
@@ -41,10 +41,10 @@ struct Args {
 enum Mode {
     /// Run random operations one after the other and print what each came to
     Parity {
-        /// How many
+        /// Number of operations
         #[arg(long, default_value_t = 10_000)]
         ops: u32,
-        /// What the choices follow from
+        /// Seed of the random choices
         #[arg(long)]
         seed: u64,
     },
@@ -59,15 +59,15 @@ enum Mode {
     /// Load one module, as the kernel asks modprobe to
     #[command(hide = true)]
     Modprobe {
-        /// Its name
+        /// Name of the module
         name: String,
     },
     /// Run disturbed bursts and hold them against the contract
     Soak {
-        /// For how long
+        /// Length in seconds
         #[arg(long, default_value_t = 600)]
         seconds: u64,
-        /// What the choices follow from
+        /// Seed of the random choices
         #[arg(long)]
         seed: u64,
     },

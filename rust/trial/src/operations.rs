@@ -4,17 +4,21 @@
 
 use std::{
     fs::{self, File},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
     path::Path,
 };
 
 use anyhow::Result;
 use fastrand::Rng;
-use nix::errno::Errno;
+use guest::{
+    errno::Errno,
+    gate,
+    module::{self, COMPRESSED_FILE, FORCE, NONBLOCK},
+};
 
 use crate::{
-    calls::{self, Memory, COMPRESSED_FILE, FORCE, NONBLOCK},
     image::{self, Image, NAME_LEN},
+    memory::{self, Memory},
 };
 
 /// Those that are loaded most often come more than once.
@@ -31,7 +35,6 @@ const MODULES: [&str; 9] = [
 ];
 /// One with the parameter `gated`.
 const GATED: usize = 2;
-const GATE: &str = "/sys/module/test_module_gate/parameters/result";
 /// So many bytes of parameters; all are ASCII.
 const SHOWN: usize = 40;
 /// No user space address.
@@ -73,28 +76,26 @@ pub enum Source {
 
 impl Call {
     /// Does it.
-    pub fn issue(&self) -> Result<(), i32> {
+    pub fn issue(&self) -> Result<(), Errno> {
         match self {
-            Self::Init { image, params } => calls::init_module(image, params),
+            Self::Init { image, params } => module::init(image, params),
             Self::Finit { file, params, flags } => {
-                let open = file.open().map_err(|errno| errno as i32)?;
-                let number = open.as_ref().map_or_else(|n| *n, |fd| calls::number(fd.as_fd()));
-                calls::finit_module(number, params, *flags)
+                let open = file.open()?;
+                let number = open.as_ref().map_or_else(|n| *n, AsRawFd::as_raw_fd);
+                module::finit(number, params, *flags)
             }
-            Self::Delete { name, flags } => calls::delete_module(name, *flags),
-            Self::Gate { result } => fs::write(GATE, result.to_string())
-                .map_err(|e| e.raw_os_error().unwrap_or_default()),
+            Self::Delete { name, flags } => module::delete(name, *flags),
+            Self::Gate { result } => Ok(fs::write(gate::parameter("result"), result.to_string())?),
         }
     }
 }
 
 impl Source {
     fn open(&self) -> Result<Result<OwnedFd, i32>, Errno> {
-        let plain = |e: std::io::Error| Errno::from_raw(e.raw_os_error().unwrap_or_default());
         Ok(match self {
-            Self::Bytes(bytes) => Ok(calls::memory_file(bytes)?),
-            Self::Path(path) => Ok(File::open(path).map_err(plain)?.into()),
-            Self::Sink(path) => Ok(File::create(path).map_err(plain)?.into()),
+            Self::Bytes(bytes) => Ok(memory::file(bytes)?),
+            Self::Path(path) => Ok(File::open(path)?.into()),
+            Self::Sink(path) => Ok(File::create(path)?.into()),
             Self::Number(number) => Err(*number),
         })
     }

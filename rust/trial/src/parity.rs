@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
-use nix::errno::Errno;
+use guest::errno;
 
 use crate::{audit::Audit, kernel, operations::Operations};
 
@@ -25,7 +25,12 @@ pub fn run(modules: &Path, ops: u32, seed: u64) -> Result<()> {
     for (number, operation) in (1..=ops).zip(operations) {
         let result = operation.call.issue();
         let logged: String = audit.names()?.iter().map(|name| format!(", logged {name}")).collect();
-        writeln!(out, "{number} {}: {}{logged}", operation.what, name(result))?;
+        writeln!(
+            out,
+            "{number} {}: {}{logged}",
+            operation.what,
+            errno::name(errno::number(result))
+        )?;
         if number % INTERVAL == 0 || number == ops {
             state(&mut out)?;
         }
@@ -34,14 +39,6 @@ pub fn run(modules: &Path, ops: u32, seed: u64) -> Result<()> {
         }
     }
     Ok(out.flush()?)
-}
-
-fn name(result: Result<(), i32>) -> String {
-    match result.map_err(Errno::from_raw) {
-        Ok(()) => "0".to_owned(),
-        Err(Errno::UnknownErrno) => format!("unknown {result:?}"),
-        Err(errno) => format!("{errno:?}"),
-    }
 }
 
 fn state(out: &mut impl Write) -> Result<()> {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use anyhow::{ensure, Context, Result};
+use guest::process;
 use nix::{
     errno::Errno,
     fcntl::OFlag,
@@ -26,7 +27,7 @@ use nix::{
     unistd::{pipe2, read, write, Pid},
 };
 
-use crate::request::{self, Request};
+use crate::request::Request;
 
 /// In place of an errno: the worker waits for all others, and, once more, it has begun.
 const READY: u32 = u32::MAX;
@@ -47,7 +48,7 @@ pub struct Ticket {
 /// of its episode are as far. Runs in a worker; the errno, or 0.
 pub type Serve<'a> = &'a dyn Fn(Ticket, &mut dyn FnMut()) -> i32;
 
-/// The workers. While there are any, this process has one thread.
+/// The workers.
 pub struct Pool {
     workers: Vec<Worker>,
     orders: UnixDatagram,
@@ -75,13 +76,17 @@ impl Pool {
     /// Without any worker yet.
     pub fn new() -> Result<Self> {
         let (pipe, answer) = pipe2(OFlag::O_NONBLOCK)?;
-        let (ends, ready, spoiled) = Default::default();
         Ok(Self {
             workers: vec![],
             orders: UnixDatagram::unbound()?,
             start: nix::unistd::pipe()?,
             answer,
-            replies: Rc::new(Replies { pipe, ends, ready, spoiled }),
+            replies: Rc::new(Replies {
+                pipe,
+                ends: RefCell::default(),
+                ready: Cell::new(0),
+                spoiled: RefCell::default(),
+            }),
         })
     }
 
@@ -111,18 +116,18 @@ impl Pool {
         let address =
             SocketAddr::from_abstract_name(format!("trial-{}-{slot}", std::process::id()))?;
         let socket = UnixDatagram::bind_addr(&address).context("no socket for a worker")?;
-        let pid = request::process(|| self.work(slot, &socket, serve))?;
+        let pid = process::fork(|| self.work(slot, &socket, serve))?;
         Ok(Worker { pid, address })
     }
 
     /// The life of a worker, until it gives up.
     fn work(&self, slot: usize, socket: &UnixDatagram, serve: Serve) -> i32 {
         let say = |what: u32| {
-            let record = [(slot as u32).to_ne_bytes(), what.to_ne_bytes()].concat();
-            let _ = write(&self.answer, &record);
+            let record = (slot as u64) << 32 | u64::from(what);
+            let _ = write(&self.answer, &record.to_ne_bytes());
         };
-        let mut bytes = [0; 12];
-        while let Ok(12) = socket.recv(&mut bytes) {
+        let mut bytes = [0; 16];
+        while let Ok(16) = socket.recv(&mut bytes) {
             let errno = serve(Ticket::decode(bytes), &mut || {
                 say(READY);
                 let _ = read(&self.start.0, &mut [0]);
@@ -177,11 +182,10 @@ impl Replies {
                 len => len?,
             };
             for record in buffer[..len].chunks_exact(RECORD) {
-                let (slot, said) = record.split_at(RECORD / 2);
-                let number = |half: &[u8]| u32::from_ne_bytes(half.try_into().expect("4 bytes"));
-                match number(said) {
+                let record = u64::from_ne_bytes(record.try_into().expect("a whole record"));
+                match record as u32 {
                     READY => self.ready.set(self.ready.get() + 1),
-                    errno => _ = ends.insert(number(slot) as usize, errno as i32),
+                    errno => _ = ends.insert((record >> 32) as usize, errno as i32),
                 }
             }
         }
@@ -199,26 +203,22 @@ impl Replies {
 }
 
 impl Ticket {
-    fn encode(self) -> [u8; 12] {
-        let mut bytes = [0; 12];
-        bytes[..8].copy_from_slice(&self.episode.to_ne_bytes());
-        bytes[8..].copy_from_slice(&self.index.to_ne_bytes());
-        bytes
+    fn encode(self) -> [u8; 16] {
+        (u128::from(self.episode) << 32 | u128::from(self.index)).to_ne_bytes()
     }
 
-    fn decode(bytes: [u8; 12]) -> Self {
-        let (episode, index) = bytes.split_at(8);
-        Self {
-            episode: u64::from_ne_bytes(episode.try_into().expect("8 bytes")),
-            index: u32::from_ne_bytes(index.try_into().expect("4 bytes")),
-        }
+    fn decode(bytes: [u8; 16]) -> Self {
+        let number = u128::from_ne_bytes(bytes);
+        Self { episode: (number >> 32) as u64, index: number as u32 }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::End;
+    use crate::request::{all_ended, End};
+    use nix::unistd::{fork, ForkResult};
+    use std::{panic, time::Duration};
 
     const TICKET: Ticket = Ticket { episode: 1 << 40, index: 7 };
 
@@ -229,6 +229,18 @@ mod tests {
 
     #[test]
     fn a_worker_serves_again_and_a_killed_one_is_replaced() {
+        // A pool is for a process of one thread, as the child of a test is.
+        // SAFETY: glibc has memory for the child; no other lock is needed there.
+        if let ForkResult::Parent { child } = unsafe { fork() }.unwrap() {
+            assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 0)));
+            return;
+        }
+        let end = panic::catch_unwind(serve_and_replace);
+        // SAFETY: The harness goes on in the parent.
+        unsafe { libc::_exit(i32::from(end.is_err())) }
+    }
+
+    fn serve_and_replace() {
         let serve: Serve = &|ticket, wait| {
             wait();
             if ticket.index == 1 {
@@ -241,7 +253,7 @@ mod tests {
         for _ in 0..2 {
             let mut requests = pool.start(&tickets, serve).unwrap();
             requests[1].signal(Signal::SIGKILL).unwrap();
-            request::all_ended(&mut requests, std::time::Duration::from_secs(9), "test").unwrap();
+            all_ended(&mut requests, Duration::from_secs(9), "requests").unwrap();
             let ends: Vec<End> = requests.iter().filter_map(|request| request.end).collect();
             assert_eq!(ends, [End::Returned(0), End::Killed, End::Returned(2)]);
         }

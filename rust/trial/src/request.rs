@@ -9,22 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{bail, ensure, Result};
+use guest::{
+    errno::{self, Errno},
+    process::{self, POLL},
+};
 use nix::{
-    errno::Errno,
     sys::{
-        prctl::set_pdeathsig,
         signal::{kill, sigaction, SaFlags, SigAction, SigHandler, SigSet, Signal},
         wait::{waitpid, WaitPidFlag, WaitStatus},
     },
-    unistd::{fork, ForkResult, Pid},
+    unistd::Pid,
 };
 
 use crate::pool::Replies;
 
 /// Stands for all that the kernel keeps to itself, such as ERESTARTSYS: an exit code has 8 bits.
 pub const NO_ERRNO: i32 = 255;
-const POLL: Duration = Duration::from_millis(2);
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,10 +50,8 @@ pub struct Request {
 
 impl Request {
     /// Forks a process that does `work` and returns its errno.
-    ///
-    /// To be called while this process has one thread only.
-    pub fn fork(module: &str, work: &dyn Fn() -> Result<(), i32>) -> Result<Self> {
-        let pid = process(|| errno(work()))?;
+    pub fn fork(module: &str, work: &dyn Fn() -> Result<(), Errno>) -> Result<Self> {
+        let pid = process::fork(|| code(work()))?;
         Ok(Self { pid, module: module.to_owned(), end: None, worker: None })
     }
 
@@ -98,7 +97,7 @@ impl Request {
         };
         let Some((slot, replies)) = &self.worker else { return Ok(Some(end)) };
         replies.spoil(*slot);
-        ensure!(end == End::Killed, "a worker gave up");
+        ensure!(end == End::Killed, "a worker ended, and has not answered");
         Ok(self.said()?.or(Some(end)))
     }
 
@@ -121,7 +120,7 @@ impl Request {
 
     /// Running, sleeping, ...
     pub fn state(&self) -> Option<char> {
-        state_of(self.pid)
+        process::state(self.pid)
     }
 
     fn describe(&self) -> String {
@@ -129,29 +128,6 @@ impl Request {
         let frames: Vec<&str> = stack.lines().filter_map(|l| l.split(' ').nth(1)).collect();
         format!("{} (pid {}, {:?}, {})", self.module, self.pid, self.state(), frames.join(" < "))
     }
-}
-
-/// Forks a process that ends with what `life` returns, or with its parent.
-///
-/// To be called while this process has one thread only.
-pub fn process(life: impl FnOnce() -> i32) -> Result<Pid> {
-    // SAFETY: There is one thread, so no lock can be held by another.
-    match unsafe { fork() }.context("cannot fork")? {
-        ForkResult::Parent { child } => Ok(child),
-        ForkResult::Child => {
-            let _ = set_pdeathsig(Signal::SIGKILL);
-            let code = life();
-            // SAFETY: Ends this process, without handlers that belong to the parent, and so that
-            // nothing of the parent is dropped twice.
-            unsafe { libc::_exit(code) }
-        }
-    }
-}
-
-/// The state in /proc/PID/stat: what follows the name in parentheses.
-pub fn state_of(pid: Pid) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 /// Kills what still runs: it must not outlive the one that watches it.
@@ -181,10 +157,7 @@ pub fn all_ended(requests: &mut [Request], patience: Duration, what: &str) -> Re
         }
         if last.elapsed() > patience {
             let first = requests.iter().find(|r| r.end.is_none()).map(Request::describe);
-            bail!(
-                "{what}: {open} requests do not end, the first for {}",
-                first.unwrap_or_default()
-            );
+            bail!("{open} {what} do not end, the first for {}", first.unwrap_or_default());
         }
         // No more time for looking than for what is looked at.
         sleep(POLL.max(sweep.elapsed()));
@@ -193,52 +166,28 @@ pub fn all_ended(requests: &mut [Request], patience: Duration, what: &str) -> Re
 
 /// Waits until each request has ended or sleeps; no longer than `patience`.
 pub fn settled(requests: &mut [Request], patience: Duration) -> Result<bool> {
-    let begin = Instant::now();
-    while begin.elapsed() < patience {
-        let sweep = Instant::now();
-        let mut asleep = true;
+    process::until(patience, || {
         for request in requests.iter_mut() {
             request.reap()?;
-            asleep = request.end.is_some() || request.state() == Some('S');
-            if !asleep {
-                break;
+            if request.end.is_none() && request.state() != Some('S') {
+                return Ok(false);
             }
         }
-        if asleep {
-            return Ok(true);
-        }
-        sleep(POLL.max(sweep.elapsed()));
-    }
-    Ok(false)
+        Ok(true)
+    })
 }
 
-/// As a request returns it; 0 for success.
-pub fn errno(result: Result<(), i32>) -> i32 {
-    result.err().map_or(0, |errno| errno.min(NO_ERRNO))
+/// As the exit code of a request; 0 for success.
+pub fn code(result: Result<(), Errno>) -> i32 {
+    errno::number(result).min(NO_ERRNO)
 }
 
-/// What reports call it; 0 is success.
-pub fn name(errno: i32) -> String {
-    match errno {
-        0 => "loaded".to_owned(),
-        errno => format!("{:?}", Errno::from_raw(errno)),
-    }
-}
-
-/// From here on the signal ends a wait, not the process.
-pub fn catch(signal: Signal) -> Result<(), Errno> {
-    handle(signal, SigHandler::Handler(nothing))
-}
-
-/// From here on the signal ends the process.
-pub fn die_of(signal: Signal) -> Result<(), Errno> {
-    handle(signal, SigHandler::SigDfl)
-}
-
-fn handle(signal: Signal, handler: SigHandler) -> Result<(), Errno> {
+/// From here on the signal ends a wait if it is caught, or else the process.
+pub fn catch(signal: Signal, caught: bool) -> Result<(), Errno> {
+    let handler = if caught { SigHandler::Handler(nothing) } else { SigHandler::SigDfl };
     let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
     // SAFETY: A handler does nothing.
-    unsafe { sigaction(signal, &action) }.map(drop)
+    Ok(unsafe { sigaction(signal, &action) }.map(drop)?)
 }
 
 extern "C" fn nothing(_: libc::c_int) {}

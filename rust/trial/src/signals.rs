@@ -4,13 +4,19 @@
 
 use std::{
     fs,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
     path::Path,
     thread::sleep,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{ensure, Context, Result};
+use guest::{
+    errno::Errno,
+    files,
+    module::{self, finit, init, FORCE, NONBLOCK},
+    process,
+};
 use nix::{
     sys::{
         ptrace,
@@ -21,10 +27,9 @@ use nix::{
 };
 
 use crate::{
-    calls::{self, Memory, FORCE, NONBLOCK},
     gate,
     image::Image,
-    kernel,
+    kernel, memory,
     request::{self, End, Request},
 };
 
@@ -69,9 +74,7 @@ pub fn disabled(dir: &Path) -> Result<()> {
 pub fn modprobe(name: &str) -> Result<()> {
     let program = std::env::current_exe()?;
     let dir = program.parent().context("a program without a folder")?;
-    let image = Memory::Bytes(Image::read(dir, name)?.plain);
-    calls::init_module(&image, &Memory::text("")).map_err(nix::errno::Errno::from_raw)?;
-    Ok(())
+    Ok(init(&*Image::read(dir, name)?.plain, c"")?)
 }
 
 fn play(dir: &Path, cases: &[(&str, Case)]) -> Result<()> {
@@ -98,10 +101,9 @@ impl Scene<'_> {
     fn load(&self, name: &str, by_file: bool) -> Result<Request> {
         let image = Image::read(self.dir, name)?.plain;
         if by_file {
-            return load_file(name, &calls::memory_file(&image)?);
+            return load_file(name, &memory::file(&image)?);
         }
-        let memory = Memory::Bytes(image);
-        Request::fork(name, &|| calls::init_module(&memory, &Memory::text("")))
+        Request::fork(name, &|| init(&*image, c""))
     }
 
     /// A load whose init waits at the gate, and others that wait for it.
@@ -120,9 +122,7 @@ impl Scene<'_> {
         gate::program(0, 0)?;
         gate::open(true)?;
         ended(&mut self.load(name, false)?, End::Returned(0))?;
-        let removed = calls::delete_module(&Memory::text(name), NONBLOCK);
-        ensure!(removed.is_ok(), "{name} cannot be removed: {removed:?}");
-        Ok(())
+        gate::remove(name)
     }
 }
 
@@ -139,7 +139,7 @@ fn waiter_killed_at_each_stage(scene: &Scene) -> Result<()> {
     }
     gate::open(true)?;
     ended(&mut owner, End::Returned(0))?;
-    remove(GATED)
+    gate::remove(GATED)
 }
 
 fn owner_killed_at_the_gate(scene: &Scene) -> Result<()> {
@@ -148,11 +148,11 @@ fn owner_killed_at_the_gate(scene: &Scene) -> Result<()> {
     ended(&mut owner, End::Killed)?;
     until("one of the others is the owner", || Ok(gate::waiting()? == 1))?;
     gate::open(true)?;
-    request::all_ended(&mut waiters, PATIENCE, "should have ended")?;
+    request::all_ended(&mut waiters, PATIENCE, "waiters")?;
     let returned = |errno| waiters.iter().filter(|w| w.end == Some(End::Returned(errno))).count();
     let results = (returned(0), returned(libc::EEXIST));
     ensure!(results == (1, WAITERS - 1), "{results:?} waiters have loaded it, or found it loaded");
-    remove(GATED)
+    gate::remove(GATED)
 }
 
 fn owner_killed_in_uninterruptible_sleep(scene: &Scene) -> Result<()> {
@@ -165,7 +165,7 @@ fn owner_killed_in_uninterruptible_sleep(scene: &Scene) -> Result<()> {
     ensure!(waiters.iter_mut().all(|w| matches!(w.reap(), Ok(false))), "a waiter did not wait");
     ended(&mut owner, End::Killed)?;
     all_ended(&mut waiters, End::Returned(libc::EEXIST))?;
-    remove(GATED)
+    gate::remove(GATED)
 }
 
 fn waiter_stopped_by_ptrace(scene: &Scene) -> Result<()> {
@@ -182,7 +182,7 @@ fn waiter_stopped_by_ptrace(scene: &Scene) -> Result<()> {
     ensure!(!traced.reap()?, "the traced waiter ended");
     ptrace::detach(traced.pid, None)?;
     ended(&mut traced, End::Returned(libc::EEXIST))?;
-    remove(GATED)
+    gate::remove(GATED)
 }
 
 fn load_of_itself_ended_by_its_owner(scene: &Scene) -> Result<()> {
@@ -209,7 +209,7 @@ const SELF: &str = "trial_self";
 /// The load that owns the name, and the process that its init waits for, which waits for it.
 fn load_of_itself(scene: &Scene) -> Result<(Request, Pid)> {
     let program = std::env::current_exe()?;
-    gate::write("/proc/sys/kernel/modprobe", &program.to_string_lossy())?;
+    files::write("/proc/sys/kernel/modprobe", program.display())?;
     let owner = scene.load(SELF, false)?;
     Ok((owner, asleep_modprobe(None)?))
 }
@@ -219,7 +219,7 @@ fn asleep_modprobe(other_than: Option<Pid>) -> Result<Pid> {
     let mut found = None;
     until("the inner load sleeps", || {
         found = find_modprobe(SELF, other_than)?;
-        Ok(found.is_some_and(|pid| request::state_of(pid) == Some('S')))
+        Ok(found.is_some_and(|pid| process::state(pid) == Some('S')))
     })?;
     found.context("no inner load")
 }
@@ -235,18 +235,18 @@ fn owner_whose_init_oopses(scene: &Scene) -> Result<()> {
         waiters.iter_mut().try_for_each(Request::kill)?;
         all_ended(&mut waiters, End::Killed)?;
     }
-    let removed = calls::delete_module(&Memory::text(OOPS), NONBLOCK | FORCE);
-    ensure!(removed == Err(libc::EBUSY), "its removal: {removed:?}");
+    let removed = module::unload(OOPS, NONBLOCK | FORCE);
+    ensure!(removed == Err(Errno(libc::EBUSY)), "its removal: {removed:?}");
     Ok(())
 }
 
 fn owner_killed_when_modules_are_disabled(scene: &Scene) -> Result<()> {
-    let file = calls::memory_file(&Image::read(scene.dir, GATED)?.plain)?;
+    let file = memory::file(&Image::read(scene.dir, GATED)?.plain)?;
     let mut owner = load_file(GATED, &file)?;
     until("the init runs", || Ok(gate::waiting()? == 1))?;
     let load = |_| load_file(GATED, &file);
     let mut waiters = asleep((0..WAITERS).map(load).collect::<Result<_>>()?)?;
-    gate::write("/proc/sys/kernel/modules_disabled", "1")?;
+    files::write("/proc/sys/kernel/modules_disabled", "1")?;
     owner.kill()?;
     ended(&mut owner, End::Killed)?;
     all_ended(&mut waiters, End::Returned(libc::EPERM))?;
@@ -255,8 +255,7 @@ fn owner_killed_when_modules_are_disabled(scene: &Scene) -> Result<()> {
 
 /// Starts a load of this file, which others may load, too.
 fn load_file(name: &str, file: &OwnedFd) -> Result<Request> {
-    let number = calls::number(file.as_fd());
-    Request::fork(name, &|| calls::finit_module(number, &Memory::text(""), 0))
+    Request::fork(name, &|| finit(file.as_raw_fd(), c"", 0))
 }
 
 /// They all sleep.
@@ -266,35 +265,25 @@ fn asleep(mut waiters: Vec<Request>) -> Result<Vec<Request>> {
     Ok(waiters)
 }
 
-fn remove(name: &str) -> Result<()> {
-    let removed = calls::delete_module(&Memory::text(name), NONBLOCK);
-    ensure!(removed.is_ok(), "{name} cannot be removed: {removed:?}");
-    Ok(())
-}
-
 fn ended(request: &mut Request, end: End) -> Result<()> {
     all_ended(std::slice::from_mut(request), end)
 }
 
 fn all_ended(requests: &mut [Request], end: End) -> Result<()> {
-    request::all_ended(requests, PATIENCE, "should have ended")?;
+    request::all_ended(requests, PATIENCE, "requests")?;
     for request in requests {
         ensure!(request.end == Some(end), "{}: {:?}, not {end:?}", request.module, request.end);
     }
     Ok(())
 }
 
-fn until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
-    let begin = Instant::now();
-    while !done()? {
-        ensure!(begin.elapsed() < PATIENCE, "it takes too long until {what}");
-        sleep(Duration::from_millis(5));
-    }
+fn until(what: &str, done: impl FnMut() -> Result<bool>) -> Result<()> {
+    ensure!(process::until(PATIENCE, done)?, "it takes too long until {what}");
     Ok(())
 }
 
 fn gone(pid: Pid) -> Result<()> {
-    until("the inner load is gone", || Ok(request::state_of(pid).is_none()))
+    until("the inner load is gone", || Ok(process::state(pid).is_none()))
 }
 
 /// The process that the kernel started to load `name`.

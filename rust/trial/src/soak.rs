@@ -5,9 +5,8 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     ops::Range,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsRawFd, OwnedFd},
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -15,16 +14,21 @@ use std::{
 
 use anyhow::{ensure, Context, Result};
 use fastrand::Rng;
-use nix::{errno::Errno, sys::signal::Signal};
+use guest::{
+    errno::{self, Errno},
+    files,
+    module::{finit, init, unload, COMPRESSED_FILE, FORCE, NONBLOCK},
+    vmalloc,
+};
+use nix::sys::signal::Signal;
 
 use crate::{
-    calls::{self, Memory, COMPRESSED_FILE, FORCE, NONBLOCK},
     episode::{Episode, How, Load, MODULES},
     gate,
     image::Image,
     injection,
     invariants::Facts,
-    kernel, leaks,
+    kernel, leaks, memory,
     pool::{Pool, Ticket},
     request::{self, End, Request, NO_ERRNO},
 };
@@ -71,7 +75,6 @@ struct Scene {
 struct Source {
     name: &'static str,
     plain: &'static [u8],
-    memory: Memory,
     file: OwnedFd,
     xz: Vec<u8>,
 }
@@ -79,10 +82,9 @@ struct Source {
 impl Source {
     fn read(dir: &Path, name: &'static str) -> Result<Self> {
         let image = Image::read(dir, name)?;
-        let file = calls::memory_file(&image.plain)?;
-        let plain = calls::map(&file, image.plain.len())?;
-        let memory = Memory::Address(plain.as_ptr() as usize, plain.len());
-        Ok(Self { name, plain, memory, file, xz: image.xz })
+        let file = memory::file(&image.plain)?;
+        let plain = memory::map(&file, image.plain.len())?;
+        Ok(Self { name, plain, file, xz: image.xz })
     }
 }
 
@@ -92,7 +94,7 @@ struct Soak {
     pool: Pool,
     begin: Instant,
     episodes: u32,
-    inits: u32,
+    inits: u64,
     removals: u32,
     one_owner: u32,
     ends: BTreeMap<String, u32>,
@@ -150,15 +152,15 @@ impl Soak {
         let mut removals = loads.split_off(episode.loads.len());
         let settled = send(episode, &mut loads, &mut removals)?;
         gate::open(true)?;
-        request::all_ended(&mut loads, PATIENCE, "no load is running")?;
-        request::all_ended(&mut removals, PATIENCE, "no removal is running")?;
+        request::all_ended(&mut loads, PATIENCE, "loads")?;
+        request::all_ended(&mut removals, PATIENCE, "removals")?;
         let mut pulled = self.start(seed, episode, forced..all)?;
-        request::all_ended(&mut pulled, PATIENCE, "no load and no other removal is running")?;
+        request::all_ended(&mut pulled, PATIENCE, "forced removals")?;
         removals.extend(pulled);
         disturbers.iter_mut().try_for_each(Request::kill)?;
-        request::all_ended(&mut disturbers, PATIENCE, "hog or hotplug")?;
+        request::all_ended(&mut disturbers, PATIENCE, "disturbers")?;
         if Path::new(ONLINE).exists() {
-            gate::write(ONLINE, "1")?;
+            files::write(ONLINE, "1")?;
         }
 
         let inits = gate::runs()? - runs;
@@ -184,7 +186,7 @@ impl Soak {
             return Ok(vec![]);
         }
         let scene = &self.scene;
-        self.pool.start(tickets, &|ticket, wait| request::errno(scene.serve(ticket, wait)))
+        self.pool.start(tickets, &|ticket, wait| request::code(scene.serve(ticket, wait)))
     }
 
     /// Holds what happened to each name, and to all of them, against the contract.
@@ -220,9 +222,9 @@ impl Soak {
         gate::veto("")?;
         // What depends on another comes after it.
         for source in self.scene.images.iter().rev() {
-            let load = || calls::init_module(&source.memory, &Memory::text(""));
+            let load = || init(source.plain, c"");
             let mut load = [Request::fork(source.name, &load)?];
-            request::all_ended(&mut load, PATIENCE, "a name that nobody loads")?;
+            request::all_ended(&mut load, PATIENCE, "loads beside none")?;
             let end = load[0].end;
             ensure!(
                 end == Some(End::Returned(0)),
@@ -259,41 +261,38 @@ impl Scene {
     }
 
     /// Makes one request; runs in a worker.
-    fn serve(&self, ticket: Ticket, wait: &mut dyn FnMut()) -> Result<(), i32> {
+    fn serve(&self, ticket: Ticket, wait: &mut dyn FnMut()) -> Result<(), Errno> {
         let (episode, index) = (self.episode(ticket.episode), ticket.index as usize);
         match episode.loads.get(index) {
             Some(load) => self.load(load, wait),
             None => {
                 let (module, flags) = episode.removals[index - episode.loads.len()];
                 wait();
-                calls::delete_module(&Memory::text(MODULES[module].0), flags)
+                unload(MODULES[module].0, flags)
             }
         }
     }
 
-    fn load(&self, load: &Load, wait: &mut dyn FnMut()) -> Result<(), i32> {
-        let plain = |errno: Errno| errno as i32;
+    fn load(&self, load: &Load, wait: &mut dyn FnMut()) -> Result<(), Errno> {
         let source = &self.images[load.module];
-        let params = Memory::text(if load.bad_params { "gated=maybe" } else { "" });
+        let params = if load.bad_params { c"gated=maybe" } else { c"" };
         let copy = match load.how {
-            How::Copy => Some(calls::memory_file(source.plain).map_err(plain)?),
-            How::Xz => Some(calls::memory_file(&source.xz).map_err(plain)?),
+            How::Copy => Some(memory::file(source.plain)?),
+            How::Xz => Some(memory::file(&source.xz)?),
             How::Init | How::OneFile => None,
         };
-        let number = calls::number(copy.as_ref().unwrap_or(&source.file).as_fd());
+        let file = copy.as_ref().unwrap_or(&source.file).as_raw_fd();
         let flags = if load.how == How::Xz { COMPRESSED_FILE } else { 0 };
-        let handler = if load.catches { request::catch } else { request::die_of };
-        handler(Signal::SIGINT).map_err(plain)?;
-        let plain_io = |e: io::Error| e.raw_os_error().unwrap_or(libc::EIO);
-        let file = load.fail_nth.map(|_| injection::open()).transpose().map_err(plain_io)?;
-        let fail = |nth| file.as_ref().map_or(Ok(()), |file| injection::fail(file, nth));
+        request::catch(Signal::SIGINT, load.catches)?;
+        let faults = load.fail_nth.map(|_| injection::open()).transpose()?;
+        let fail = |nth| faults.as_ref().map_or(Ok(()), |file| injection::fail(file, nth));
         wait();
-        fail(load.fail_nth.unwrap_or_default()).map_err(plain_io)?;
+        fail(load.fail_nth.unwrap_or_default())?;
         let result = match load.how {
-            How::Init => calls::init_module(&source.memory, &params),
-            _ => calls::finit_module(number, &params, flags),
+            How::Init => init(source.plain, params),
+            _ => finit(file, params, flags),
         };
-        fail(0).map_err(plain_io)?;
+        fail(0)?;
         result
     }
 }
@@ -302,7 +301,8 @@ impl Scene {
 fn disturbers(episode: &Episode) -> Result<Vec<Request>> {
     let mut disturbers = vec![];
     if episode.hog {
-        let bytes = kernel::available()?.saturating_sub(SPARED);
+        let available = vmalloc::meminfo_kib("MemAvailable")? << 10;
+        let bytes = (available as usize).saturating_sub(SPARED);
         disturbers.push(Request::helper(&|| hog(bytes))?);
     }
     if episode.hotplug && Path::new(ONLINE).exists() {
@@ -330,7 +330,7 @@ fn send(episode: &Episode, loads: &mut [Request], removals: &mut [Request]) -> R
     if episode.gated && episode.hold_ms == 0 {
         for index in killed {
             let victim = std::slice::from_mut(&mut loads[index]);
-            request::all_ended(victim, PATIENCE, "killed, and the gate is closed")?;
+            request::all_ended(victim, PATIENCE, "killed loads")?;
         }
     }
     Ok(settled)
@@ -359,9 +359,9 @@ fn facts(episode: &Episode, module: usize, loads: &[Request], removals: &[Reques
 /// Removes all that was loaded, and checks that nothing else is there.
 fn clean_up() -> Result<()> {
     for (name, _) in MODULES {
-        let removed = calls::delete_module(&Memory::text(name), NONBLOCK | FORCE);
+        let removed = unload(name, NONBLOCK | FORCE);
         ensure!(
-            matches!(removed, Ok(()) | Err(libc::ENOENT)),
+            matches!(removed, Ok(()) | Err(Errno(libc::ENOENT))),
             "{name} cannot be removed: {removed:?}"
         );
     }
@@ -379,16 +379,16 @@ fn hog(bytes: usize) {
 
 /// Takes the second processor away and gives it back, until it is killed.
 fn hotplug() {
-    while gate::write(ONLINE, "0").is_ok() {
+    while files::write(ONLINE, "0").is_ok() {
         sleep(Duration::from_millis(20));
-        let _ = gate::write(ONLINE, "1");
+        let _ = files::write(ONLINE, "1");
     }
 }
 
 fn name(end: Option<End>) -> String {
     match end {
         Some(End::Returned(NO_ERRNO)) => "ERESTART".to_owned(),
-        Some(End::Returned(errno)) => request::name(errno),
+        Some(End::Returned(number)) => errno::name(number),
         Some(End::Killed) => "killed".to_owned(),
         None => "running".to_owned(),
     }
