@@ -56,7 +56,7 @@ enum Mode {
     Oops,
     /// The sysctl that forbids all loads, set while requests wait
     Disabled,
-    /// Load one module, as the kernel asks modprobe to
+    /// Load one module, as modprobe would
     #[command(hide = true)]
     Modprobe {
         /// Name of the module
@@ -74,23 +74,12 @@ enum Mode {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse_from(arguments())) {
+    match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("trial: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// The kernel calls modprobe as `-q -- NAME`.
-fn arguments() -> Vec<String> {
-    let given: Vec<String> = std::env::args().collect();
-    match given.as_slice() {
-        [program, q, dashes, name] if q == "-q" && dashes == "--" => {
-            [program, "modprobe", name].map(str::to_owned).into()
-        }
-        _ => given,
     }
 }
 

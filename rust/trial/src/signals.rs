@@ -3,8 +3,11 @@
 //! Signals and deaths at bad moments: what the kselftest has no module or no time for.
 
 use std::{
-    fs,
-    os::fd::{AsRawFd, OwnedFd},
+    fs::{self, Permissions},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
     path::Path,
     thread::sleep,
     time::Duration,
@@ -203,13 +206,17 @@ fn load_of_itself_ended_by_its_inner_load(scene: &Scene) -> Result<()> {
     gone(inner)
 }
 
+const MODPROBE: &str = "/tmp/trial-modprobe";
 /// A module whose init loads itself.
 const SELF: &str = "trial_self";
 
 /// The load that owns the name, and the process that its init waits for, which waits for it.
 fn load_of_itself(scene: &Scene) -> Result<(Request, Pid)> {
     let program = std::env::current_exe()?;
-    files::write("/proc/sys/kernel/modprobe", program.display())?;
+    // The kernel calls it as -q -- NAME.
+    fs::write(MODPROBE, format!("#!/bin/sh\nexec {} modprobe \"$3\"\n", program.display()))?;
+    fs::set_permissions(MODPROBE, Permissions::from_mode(0o755))?;
+    files::write("/proc/sys/kernel/modprobe", MODPROBE)?;
     let owner = scene.load(SELF, false)?;
     Ok((owner, asleep_modprobe(None)?))
 }
@@ -292,7 +299,7 @@ fn find_modprobe(name: &str, other_than: Option<Pid>) -> Result<Option<Pid>> {
         let Ok(pid) = entry.file_name().to_string_lossy().parse() else { continue };
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let pid = Pid::from_raw(pid);
-        if Some(pid) != other_than && line.ends_with(format!("-q\0--\0{name}\0").as_bytes()) {
+        if Some(pid) != other_than && line.ends_with(format!("\0modprobe\0{name}\0").as_bytes()) {
             return Ok(Some(pid));
         }
     }
