@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+pub use guest::report::PROGRESS;
 use regex_lite::Regex;
 use serde::Deserialize;
 
@@ -10,7 +11,6 @@ use crate::kernels::initramfs::{DONE, UP};
 use crate::system::data::data;
 
 /// Lines that the guest writes into the kernel log, and the driver into the file.
-pub const PROGRESS: &str = "ci: progress: ";
 pub const KILLED: &str = "ci: killed, time limit of the ";
 /// Not every console shows what the kernel says when it powers off (s390x).
 pub const ENDED: &str = "ci: the machine has ended by itself";

@@ -62,13 +62,11 @@ fn fill(text: &str, record: &Record) -> Result<String> {
 
 #[cfg(test)]
 pub mod tests {
-    use std::collections::BTreeMap;
-
     use super::super::scenarios::Burst;
     use super::*;
 
     pub fn measured(scenario: &str, before_ms: f64, after_ms: f64) -> Measured {
-        let burst = |wall_ms| Burst { wall_ms, runs: 1, peak_vmalloc_kib: 1024, results: BTreeMap::new() };
+        let burst = |wall_ms| Burst { wall_ms, runs: Some(1), peak_vmalloc_kib: 1024, ..Burst::default() };
         Measured { scenario: scenario.to_owned(), rounds: [vec![burst(before_ms)], vec![burst(after_ms)]] }
     }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! scenarios.toml, and what is measured of each scenario.
 
-use std::collections::BTreeMap;
-
+pub use guest::report::{Burst, Results};
 use serde::{Deserialize, Serialize};
 
 use crate::system::data::data;
@@ -30,18 +29,9 @@ pub struct Scenario {
 #[serde(deny_unknown_fields)]
 pub struct Target {
     pub runs: Option<u64>,
-    pub results: Option<BTreeMap<String, u64>>,
+    pub results: Option<Results>,
     pub peak_vmalloc_kib: Option<u64>,
     pub wall_ratio: Option<f64>,
-}
-
-/// What burst measured; it prints more than is read here.
-#[derive(Serialize, Deserialize, Clone, Debug)]
-pub struct Burst {
-    pub wall_ms: f64,
-    pub runs: u64,
-    pub peak_vmalloc_kib: u64,
-    pub results: BTreeMap<String, u64>,
 }
 
 /// All rounds of one scenario on the kernels of `COMPARED`.
