@@ -42,23 +42,8 @@ pub fn quoted(cmd: &Command) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
-    use crate::kernels::matrix;
-
-    fn kernel(arch: &str) -> Kernel {
-        Kernel {
-            arch: matrix::arch(arch).unwrap(),
-            name: "on".to_owned(),
-            obj: "/b/on".into(),
-            image: "/b/on/image".into(),
-            stage: "/b/on-guest".into(),
-            compilers: String::new(),
-            is_new: false,
-            took: Duration::ZERO,
-        }
-    }
 
     #[test]
     fn a_shell_gets_the_words_back() {
@@ -74,7 +59,7 @@ mod tests {
         for (arch, program, console) in
             [("arm64", "qemu-system-aarch64", "ttyAMA0"), ("s390x", "qemu-system-s390x", "ttyS0")]
         {
-            let line = quoted(&command(&kernel(arch)).unwrap()).unwrap();
+            let line = quoted(&command(&Kernel::for_test(arch)).unwrap()).unwrap();
             assert!(line.starts_with(&format!("{program} ")), "{line}");
             assert!(
                 line.contains("-kernel /b/on/image -initrd /b/on-guest/initramfs.cpio -append '"),
@@ -82,7 +67,7 @@ mod tests {
             );
             assert!(line.contains(&format!("console={console}")) && line.contains("panic=-1"), "{line}");
         }
-        let um = quoted(&command(&kernel("um")).unwrap()).unwrap().replace('\'', "");
+        let um = quoted(&command(&Kernel::for_test("um")).unwrap()).unwrap().replace('\'', "");
         assert!(um.starts_with("/b/on/image initrd=/b/on-guest/initramfs.cpio mem=1G con=null"), "{um}");
     }
 }

@@ -158,21 +158,7 @@ fn qemu(vng: &Command) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::matrix;
     use crate::system::tools;
-
-    fn kernel(arch: &str) -> Kernel {
-        Kernel {
-            arch: matrix::arch(arch).unwrap(),
-            name: "on".to_owned(),
-            obj: "/b/on".into(),
-            image: "/b/on/image".into(),
-            stage: "/b/on-guest".into(),
-            compilers: String::new(),
-            is_new: false,
-            took: Duration::ZERO,
-        }
-    }
 
     fn words(cmd: &Command) -> Vec<String> {
         cmd.get_args().map(|word| word.to_string_lossy().into_owned()).collect()
@@ -180,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_guest_has_the_hosts_files_and_the_stage_folder() {
-        let kernel = kernel("x86_64");
+        let kernel = Kernel::for_test("x86_64");
         let cmd = start(None, &tools::for_test(), &kernel, 8).unwrap();
         let line = format!("root=/dev/root printk.devkmsg=on {}", kernel.arch.parameter);
         let wanted = [
@@ -207,7 +193,7 @@ mod tests {
     fn a_guest_with_a_root_runs_in_it() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap().display().to_string();
-        let cmd = start(Some(dir.path()), &tools::for_test(), &kernel("arm64"), 2).unwrap();
+        let cmd = start(Some(dir.path()), &tools::for_test(), &Kernel::for_test("arm64"), 2).unwrap();
         let words = words(&cmd);
         assert!(words.contains(&format!("--cwd={root}/tmp/stage")), "{words:?}");
         assert!(words.windows(4).any(|w| w == ["--arch", "arm64", "--root", &root]), "{words:?}");
@@ -225,7 +211,7 @@ mod tests {
     #[test]
     fn the_script_is_between_its_markers_and_its_exit_code_counts() {
         let dir = tempfile::tempdir().unwrap();
-        let kernel = kernel("x86_64");
+        let kernel = Kernel::for_test("x86_64");
         let out = dir.path().to_owned();
         let (name, script) = ("x".to_owned(), "echo said; exit 3\n".to_owned());
         let guest =

@@ -45,6 +45,21 @@ impl Kernel {
     pub fn full_name(&self) -> String {
         format!("{}-{}", self.arch.name, self.name)
     }
+
+    /// One that is nowhere.
+    #[cfg(test)]
+    pub fn for_test(arch: &str) -> Kernel {
+        Kernel {
+            arch: matrix::arch(arch).unwrap(),
+            name: "on".to_owned(),
+            obj: "/b/on".into(),
+            image: "/b/on/image".into(),
+            stage: "/b/on-guest".into(),
+            compilers: String::new(),
+            is_new: false,
+            took: Duration::ZERO,
+        }
+    }
 }
 
 /// Builds what is not built of an architecture; its kernels by variant.
