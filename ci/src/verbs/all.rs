@@ -121,7 +121,7 @@ fn left(runs: &[&Run], outcomes: &Outcomes) -> String {
 
 /// The verb runs as it would by make: in a process of its own, which takes the lock.
 fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
-    let commit = git.capture(["rev-parse", "--short=12", "HEAD"])?.trim().to_owned();
+    let commit = git.capture(["rev-parse", "--short=12", "HEAD"])?;
     let start = Instant::now();
     let mut cmd = child::command(std::env::current_exe().context("cannot find this program")?);
     cmd.arg(&run.verb).envs(&run.set);

@@ -509,16 +509,19 @@ mod images {
         });
     }
 
+    /// A request for this image shares in the load of its name that is pending.
+    fn expect_share(image: Image) {
+        let owner = own(NAME);
+        let mut early = Claim::default();
+        assert_eq!(early.look(image), EINPROGRESS);
+        assert_eq!(early.id(), owner.id());
+        owner.fail(ENODEV);
+        assert_eq!(early.wait(), EBUSY);
+    }
+
     #[test]
     fn a_small_image_shares_in_a_pending_load() {
-        explore(|| {
-            let owner = own(NAME);
-            let mut early = Claim::default();
-            assert_eq!(early.look(Image::small(NAME)), EINPROGRESS);
-            assert_eq!(early.id(), owner.id());
-            owner.fail(ENODEV);
-            assert_eq!(early.wait(), EBUSY);
-        });
+        explore(|| expect_share(Image::small(NAME)));
     }
 
     #[test]
@@ -571,14 +574,7 @@ mod images {
                 assert_eq!(look(OTHER), 0);
             });
         }
-        explore(|| {
-            let owner = own(NAME);
-            let mut early = Claim::default();
-            assert_eq!(early.look(Image::large(NAME)), EINPROGRESS);
-            assert_eq!(early.id(), owner.id());
-            owner.fail(ENODEV);
-            assert_eq!(early.wait(), EBUSY);
-        });
+        explore(|| expect_share(Image::large(NAME)));
     }
 
     #[test]
