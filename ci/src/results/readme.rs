@@ -2,6 +2,9 @@
 //! Numbers in README.md: what is between `<!-- VERB:NAME -->` and `<!-- /VERB -->` is
 //! made by that verb from what it has measured, never by hand.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{bail, Context, Result};
 
 /// The same text with what is between the markers of `verb` made anew by `block`, which
@@ -21,6 +24,13 @@ pub fn fill(text: &str, verb: &str, block: impl Fn(&str) -> Result<String>) -> R
         rest = after;
     }
     Ok(filled + rest)
+}
+
+/// Writes README.md below `root` anew, as `filled` makes it of the text that it has.
+pub fn rewrite(root: &Path, filled: impl FnOnce(&str) -> Result<String>) -> Result<()> {
+    let path = root.join("README.md");
+    let text = fs::read_to_string(&path).context("cannot read README.md")?;
+    fs::write(&path, filled(&text)?).context("cannot write README.md")
 }
 
 #[cfg(test)]

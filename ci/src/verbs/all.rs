@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::{bail, Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::results::readme;
+use crate::results::{numbers, readme};
 use crate::system::child::{self, End, Interrupted};
 use crate::system::data::data;
 use crate::system::git::Git;
@@ -65,7 +65,7 @@ fn plan() -> Plan {
 pub fn run(project: &Project) -> Result<()> {
     let plan = plan();
     let git = Git::at(&project.root);
-    let mut outcomes = load(&project.root)?;
+    let mut outcomes: Outcomes = numbers::read(&project.root.join(RESULTS))?.unwrap_or_default();
     let mut todo = vec![];
     for run in &plan.run {
         if needs_run(&git, &plan, run, outcomes.get(&run.name()))? {
@@ -146,13 +146,6 @@ fn last_line(output: &str) -> &str {
     lines.find(|line| !line.is_empty() && !line.starts_with('|')).unwrap_or_default()
 }
 
-fn load(root: &Path) -> Result<Outcomes> {
-    match fs::read_to_string(root.join(RESULTS)) {
-        Ok(text) => serde_json::from_str(&text).context(RESULTS),
-        Err(_) => Ok(Outcomes::new()),
-    }
-}
-
 fn save(root: &Path, outcomes: &Outcomes) -> Result<()> {
     let text = serde_json::to_string_pretty(outcomes)? + "\n";
     fs::write(root.join(RESULTS), text).with_context(|| format!("cannot write {RESULTS}"))
@@ -177,10 +170,7 @@ fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
 }
 
 fn fill_readme(root: &Path, table: &str) -> Result<()> {
-    let path = root.join("README.md");
-    let text = fs::read_to_string(&path).context("cannot read README.md")?;
-    let filled = readme::fill(&text, "all", |_| Ok(table.to_owned()))?;
-    fs::write(&path, filled).context("cannot write README.md")
+    readme::rewrite(root, |text| readme::fill(text, "all", |_| Ok(table.to_owned())))
 }
 
 #[cfg(test)]

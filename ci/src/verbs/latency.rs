@@ -137,9 +137,7 @@ fn table(numbers: &Numbers) -> String {
 
 fn save(root: &Path, numbers: &Numbers) -> Result<()> {
     fs::write(root.join(NUMBERS), serde_json::to_string_pretty(numbers)? + "\n")?;
-    let readme = root.join("README.md");
-    let text = fs::read_to_string(&readme)?;
-    Ok(fs::write(readme, fill(&text, numbers)?)?)
+    readme::rewrite(root, |text| fill(text, numbers))
 }
 
 fn fill(text: &str, numbers: &Numbers) -> Result<String> {

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, Result};
 
 use super::picture;
 use super::report;
@@ -23,12 +23,11 @@ pub fn save(project: &Project, scenarios: &[Scenario], all: Vec<Rounds>) -> Resu
     let about = about(all.first().map_or(0, |rounds| rounds[0].len()));
     let one = |(scenario, rounds): (&Scenario, Rounds)| Measured { scenario: scenario.name.clone(), rounds };
     let record = Record { about, scenarios: scenarios.iter().zip(all).map(one).collect() };
-    let (dir, readme) = (project.root.join(DIR), project.root.join("README.md"));
+    let dir = project.root.join(DIR);
     fs::create_dir_all(&dir)?;
     fs::write(dir.join(NUMBERS), serde_json::to_string_pretty(&record)? + "\n")?;
     fs::write(dir.join(PICTURE), picture::draw(&record)?)?;
-    let text = fs::read_to_string(&readme).context("cannot read README.md")?;
-    fs::write(&readme, fill(&text, &record)?)?;
+    readme::rewrite(&project.root, |text| fill(text, &record))?;
     project.ui.say(&format!("{DIR}/{NUMBERS}, {DIR}/{PICTURE} and the table of README.md are of this run"));
     Ok(())
 }

@@ -10,7 +10,6 @@ mod objects;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{bail, Result};
@@ -100,16 +99,11 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
         fs::write(dir.join(&plot.file), plot::draw(plan, plot, results)?)?;
     }
     if publish {
-        fill(&project.root.join("README.md"), plan, results)?;
+        crate::results::readme::rewrite(&project.root, |text| readme::fill(text, plan, results))?;
     }
     let name = dir.strip_prefix(&project.root).unwrap_or(&dir);
     println!("numbers and charts are in {}/", name.display());
     Ok(())
-}
-
-fn fill(path: &Path, plan: &Plan, results: &Results) -> Result<()> {
-    let text = readme::fill(&fs::read_to_string(path)?, plan, results)?;
-    Ok(fs::write(path, text)?)
 }
 
 /// Shows the targets. What a full run has not measured was given up: that is a failure.

@@ -133,15 +133,14 @@ fn below(dir: &Path) -> Result<usize> {
 
 /// Writes both below `root`, with what came of a row, if anything did.
 pub fn save(root: &Path, name: &str, outcome: Option<Outcome>) -> Result<()> {
-    let (numbers, readme) = (root.join(NUMBERS), root.join("README.md"));
+    let numbers = root.join(NUMBERS);
     let mut rows: Rows = match numbers.exists() {
         true => serde_json::from_str(&fs::read_to_string(&numbers)?).context(NUMBERS)?,
         false => Rows::new(),
     };
     note(&mut rows, name, outcome);
     fs::write(&numbers, serde_json::to_string_pretty(&rows)? + "\n")?;
-    let text = fs::read_to_string(&readme).context("cannot read README.md")?;
-    fs::write(&readme, fill(&text, &rows)?).context("cannot write README.md")
+    readme::rewrite(root, |text| fill(text, &rows))
 }
 
 /// Puts the outcome in place of what was known of the row.

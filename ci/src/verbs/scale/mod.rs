@@ -77,8 +77,7 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
         fs::write(dir.join(&plot.file), readme::draw(plot, results)?)?;
     }
     if publish {
-        let path = project.root.join("README.md");
-        fs::write(&path, readme::fill(&fs::read_to_string(&path)?, plan, results)?)?;
+        crate::results::readme::rewrite(&project.root, |text| readme::fill(text, plan, results))?;
     }
     println!("numbers and charts are in {name}/");
     Ok(())
