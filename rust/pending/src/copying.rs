@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Images that are being copied and checked: others that seem to have the same name are put off.
+//! Images that are being copied and checked: others that seem to have the same name wait.
 //!
 //! Many requests for one name that come at once would each copy an image, only to learn from it
 //! that they are duplicates. So they are a *burst*: the first one copies its image, and the others
 //! give it a moment to claim the name. If it does, they share in its load. If its image is a bad
-//! one, or has another name, they go on by themselves. So does each request that comes while they
-//! are at work: it is not put off. If the image takes long to come, the moment is over for each
-//! request after a second of its own.
+//! one, or has another name, they go on by themselves. A request that comes while they are at work
+//! does not wait. If the image takes long to come, each of them waits for a second at most.
 
 use super::*;
 
-/// How long a request is put off at most, in milliseconds.
+/// How long a request waits at most, in milliseconds.
 const MOMENT: Msecs = 1000;
 
 global_lock! {
@@ -34,10 +33,10 @@ pub(super) unsafe fn init() {
 struct Burst {
     /// The name that the images seem to have.
     name: CString,
-    /// How many requests there are, those that are put off included.
+    /// How many requests there are, those that wait included.
     requests: GlobalLockedBy<usize, BURSTS>,
-    /// How many of them were put off since others were last woken.
-    put_off: GlobalLockedBy<u32, BURSTS>,
+    /// How many of them began to wait since others were last woken.
+    waiting: GlobalLockedBy<u32, BURSTS>,
     /// Completed when one of them has claimed a name, or has ended.
     #[pin]
     decided: Completion,
@@ -61,7 +60,7 @@ impl Burst {
             try_pin_init!(Self {
                 name: CString::try_from(name)?,
                 requests: GlobalLockedBy::new(1),
-                put_off: GlobalLockedBy::new(0),
+                waiting: GlobalLockedBy::new(0),
                 decided <- Completion::new(),
                 links <- ListLinks::new(),
             }),
@@ -82,11 +81,11 @@ impl Burst {
         } else {
             None
         };
-        let put_off = mem::take(self.put_off.as_mut(&mut bursts));
+        let waiting = mem::take(self.waiting.as_mut(&mut bursts));
         drop(bursts);
         drop(removed);
 
-        put_off
+        waiting
     }
 }
 
@@ -95,8 +94,8 @@ pub(super) struct Copying(Arc<Burst>);
 
 impl Drop for Copying {
     fn drop(&mut self) {
-        let put_off = self.0.leave();
-        wake_all(&self.0.decided, put_off);
+        let waiting = self.0.leave();
+        wake_all(&self.0.decided, waiting);
     }
 }
 
@@ -120,7 +119,7 @@ impl Copying {
             return Some(Self(burst));
         };
         *burst.requests.as_mut(&mut bursts) += 1;
-        *burst.put_off.as_mut(&mut bursts) += 1;
+        *burst.waiting.as_mut(&mut bursts) += 1;
         drop(bursts);
         drop(new);
 

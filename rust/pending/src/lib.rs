@@ -27,11 +27,11 @@
 //! * No entry is used after it was freed. No entry, reference, claim or warning is left at the end,
 //!   at whatever allocation memory ran out.
 //!
-//! Of `copying.rs`: a copy is put off by earlier ones of the same name alone, and once. It goes on
-//! when one of them has claimed a name or ended, the time is up or a signal arrives, and none of
-//! these makes it fail. After the first of them has ended, nobody is put off until the last one has.
-//! Nothing is left of them then. Without memory to note it down, a copy is not put off, and puts
-//! nobody off. A request with a checked image is never put off.
+//! Of `copying.rs`: a copy waits for earlier ones of the same name alone, and once. It goes on when
+//! one of them has claimed a name or ended, the time is up or a signal arrives, and none of these
+//! makes it fail. After the first of them has ended, nobody waits until the last one has. Nothing is
+//! left of them then. Without memory to note it down, a copy does not wait, and nobody waits for it.
+//! A request with a checked image never waits for a copy.
 //!
 //! Of `image.rs`: the name is found where it is, in the last `struct module` if there are more, in
 //! an ELF file of up to 512 sections; an image without one is left to its checks. No more than 46

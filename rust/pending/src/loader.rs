@@ -198,7 +198,7 @@ pub fn join(name: &CStr) -> Claim {
     claim
 }
 
-/// Copies an image that seems to have a name, and is not put off.
+/// Copies an image that seems to have a name, and does not wait.
 pub fn copy(name: &CStr) -> Claim {
     let mut claim = Claim::default();
     assert_eq!(claim.look(Image::large(name)), 0, "{name:?} is not free");

@@ -13,7 +13,7 @@
 //! them becomes the owner.
 //!
 //! An owner is pending before its module reaches the module list, and until the module is live or
-//! off that list. So a look into the list of pending loads first and into the module list second,
+//! off that list. So a search of the list of pending loads first and of the module list second,
 //! under the lock of the former, cannot miss a load. A request that comes once the module is live
 //! fails at once. A module cannot be removed before its load has returned, unless by force, so no
 //! request that comes after a removal finds the load of the removed module.
@@ -499,7 +499,7 @@ pub unsafe extern "C" fn mod_claim_init() -> c_int {
 }
 
 /// Peeks at the name in an image, and returns how the system call goes on.
-fn look_at(claim: &mut Claim, image: &dyn Image) -> c_int {
+fn peek(claim: &mut Claim, image: &dyn Image) -> c_int {
     match Claim::of_image(image) {
         Ok(claimed) => claim.start(claimed),
         Err(error) => error.to_errno(),
@@ -521,7 +521,7 @@ pub unsafe extern "C" fn mod_claim_memory(
     let claim = unsafe { Claim::from_raw(claim) };
 
     let start = start.addr();
-    look_at(claim, &UserMemory { start, len })
+    peek(claim, &UserMemory { start, len })
 }
 
 /// Peeks at the name in an image in a file before it is read, see `claim.h`.
@@ -541,7 +541,7 @@ pub unsafe extern "C" fn mod_claim_file(
     // SAFETY: The file is open for reading during the call, by the safety requirements.
     let image = unsafe { OpenFile::new(file, len as u64) };
 
-    look_at(claim, &image)
+    peek(claim, &image)
 }
 
 /// Claims the name of a module whose image is checked, see `claim.h`.

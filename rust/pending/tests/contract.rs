@@ -50,15 +50,15 @@ fn sleeper(name: &CStr) -> Spawned<i32> {
     sleeping(move || claim.wait())
 }
 
-/// A request that looks at its image, and is put off.
-fn put_off(name: &'static CStr) -> Spawned<(i32, Claim)> {
+/// A request that peeks at its image, and waits.
+fn waiting_copy(name: &'static CStr) -> Spawned<(i32, Claim)> {
     sleeping(move || {
         let mut claim = Claim::default();
         (claim.look(Image::large(name)), claim)
     })
 }
 
-/// What became of a request that was put off. It goes on to fail.
+/// What became of a request that waited. It goes on to fail.
 fn first_sight(task: Spawned<(i32, Claim)>) -> i32 {
     let (ret, mut claim) = task.join();
     let end = if ret == EINPROGRESS { ret } else { ENOEXEC };
@@ -66,7 +66,7 @@ fn first_sight(task: Spawned<(i32, Claim)>) -> i32 {
     ret
 }
 
-/// The claim of a request that was put off and goes on by itself.
+/// The claim of a request that waited and goes on by itself.
 fn goes_on(task: Spawned<(i32, Claim)>) -> Claim {
     let (ret, claim) = task.join();
     assert_eq!(ret, 0);
@@ -314,7 +314,7 @@ mod memory_runs_out {
     }
 
     #[test]
-    fn a_copy_without_memory_is_neither_noted_down_nor_put_off() {
+    fn a_copy_without_memory_is_neither_noted_down_nor_waits() {
         explore(|| {
             let first = copy(NAME);
             let allocations = memory::in_use();
@@ -537,7 +537,7 @@ mod images {
     }
 
     #[test]
-    fn a_small_image_is_neither_put_off_nor_puts_off() {
+    fn a_small_image_neither_waits_nor_is_waited_for() {
         explore(|| {
             let owner = own(OTHER);
             let small = || {
@@ -630,10 +630,10 @@ mod copies {
     use super::*;
 
     #[test]
-    fn a_copy_is_put_off_until_the_first_one_has_claimed_the_name() {
+    fn a_copy_waits_until_the_first_one_has_claimed_the_name() {
         explore(|| {
             let mut first = copy(NAME);
-            let others = [put_off(NAME), put_off(NAME)];
+            let others = [waiting_copy(NAME), waiting_copy(NAME)];
             assert_eq!(first.name(NAME, 0), 0);
             let others = others.map(|other| {
                 let (ret, claim) = other.join();
@@ -649,18 +649,18 @@ mod copies {
     fn a_copy_goes_on_when_the_first_one_is_of_no_use() {
         explore(|| {
             let first = copy(NAME);
-            let other = put_off(NAME);
+            let other = waiting_copy(NAME);
             first.fail(ENOEXEC);
             assert_eq!(first_sight(other), 0);
 
             let mut first = copy(NAME);
-            let other = put_off(NAME);
+            let other = waiting_copy(NAME);
             assert_eq!(first.name(OTHER, 0), 0);
             assert_eq!(first_sight(other), 0);
             first.fail(ENODEV);
 
             let mut first = copy(NAME);
-            let other = put_off(NAME);
+            let other = waiting_copy(NAME);
             let module = Module::add(NAME, LIVE);
             assert_eq!(first.name(NAME, 0), EEXIST);
             assert_eq!(first.end(EEXIST), EEXIST);
@@ -670,14 +670,14 @@ mod copies {
     }
 
     #[test]
-    fn a_copy_is_put_off_for_a_moment() {
+    fn a_copy_waits_for_a_moment() {
         explore(|| {
             let first = copy(NAME);
-            let late = put_off(NAME);
+            let late = waiting_copy(NAME);
             late.expire();
             let late = goes_on(late);
             // Nothing is decided by that.
-            let other = put_off(NAME);
+            let other = waiting_copy(NAME);
             first.fail(ENOEXEC);
             assert_eq!(first_sight(other), 0);
             late.fail(ENOEXEC);
@@ -689,7 +689,7 @@ mod copies {
     fn a_signal_ends_the_moment_alone() {
         explore(|| {
             let first = copy(NAME);
-            let [interrupted, killed] = [put_off(NAME), put_off(NAME)];
+            let [interrupted, killed] = [waiting_copy(NAME), waiting_copy(NAME)];
             interrupted.signal();
             let mut interrupted = goes_on(interrupted);
             killed.kill();
@@ -701,10 +701,10 @@ mod copies {
     }
 
     #[test]
-    fn any_copy_decides_for_those_that_are_put_off() {
+    fn any_copy_decides_for_those_that_wait() {
         explore(|| {
             let first = copy(NAME);
-            let [late, other] = [put_off(NAME), put_off(NAME)];
+            let [late, other] = [waiting_copy(NAME), waiting_copy(NAME)];
             late.expire();
             let mut late = goes_on(late);
             assert_eq!(late.name(NAME, 0), 0);
@@ -717,10 +717,10 @@ mod copies {
     }
 
     #[test]
-    fn nobody_is_put_off_after_the_first_one_was_refused() {
+    fn nobody_waits_for_a_copy_after_the_first_one_was_refused() {
         explore(|| {
             let first = copy(NAME);
-            let second = put_off(NAME);
+            let second = waiting_copy(NAME);
             first.fail(ENOEXEC);
             let second = goes_on(second);
             let third = copy(NAME);
@@ -733,7 +733,7 @@ mod copies {
 
             // The last one took the burst along.
             let first = copy(NAME);
-            let second = put_off(NAME);
+            let second = waiting_copy(NAME);
             first.fail(ENOEXEC);
             assert_eq!(first_sight(second), 0);
         });
@@ -756,7 +756,7 @@ mod copies {
     fn a_copy_without_memory_for_its_name_lets_the_others_go_on() {
         explore(|| {
             let mut first = copy(NAME);
-            let other = put_off(NAME);
+            let other = waiting_copy(NAME);
             memory::limit(0);
             assert_eq!(first.name(OTHER, 0), ENOMEM);
             memory::limit(usize::MAX);
@@ -769,7 +769,7 @@ mod copies {
     fn interrupts_are_not_disabled_while_all_copies_are_woken() {
         explore(|| {
             let first = copy(NAME);
-            let others = [(); 3].map(|()| put_off(NAME));
+            let others = [(); 3].map(|()| waiting_copy(NAME));
             first.fail(ENOEXEC);
             assert_eq!(machine::most_woken(), 0);
             assert_eq!(others.map(first_sight), [0; 3]);
@@ -781,7 +781,7 @@ mod copies {
         explore(|| {
             let first = copy(NAME);
             let of_other = copy(OTHER);
-            let [one, other] = [NAME, OTHER].map(put_off);
+            let [one, other] = [NAME, OTHER].map(waiting_copy);
             first.fail(ENOEXEC);
             assert_eq!((one.wake_ups(), other.wake_ups()), (1, 0));
             of_other.fail(ENOEXEC);

@@ -508,10 +508,10 @@ mod copies {
 
     // 72
     #[test]
-    fn one_that_is_put_off_shares_in_the_load() {
+    fn one_that_waits_for_a_copy_shares_in_the_load() {
         explore(|| {
             let mut first = copy(NAME);
-            let put_off = task::spawn(|| {
+            let waiting = task::spawn(|| {
                 let mut claim = Claim::default();
                 let ret = claim.look(Image::large(NAME));
                 assert!([EINPROGRESS, EEXIST].contains(&ret), "{ret}");
@@ -520,7 +520,7 @@ mod copies {
             assert_eq!(first.name(NAME, 0), 0);
             let _module = Module::add(NAME, LIVE);
             first.succeed();
-            put_off.join();
+            waiting.join();
         });
     }
 
@@ -565,14 +565,14 @@ mod copies {
     fn a_compressed_image_does_not_wait_for_a_copy() {
         explore(|| {
             let mut first = copy(NAME);
-            let put_off = call(Request::large(NAME));
+            let waiting = call(Request::large(NAME));
             let compressed = call(Request::compressed(NAME));
             // The first copy does not end before the compressed one has loaded.
             let compressed = compressed.join();
             let ret = first.name(NAME, 0);
             assert_eq!((compressed, ret), (0, EEXIST));
             assert_eq!(first.end(ret), EEXIST);
-            assert_eq!(put_off.join(), EEXIST);
+            assert_eq!(waiting.join(), EEXIST);
         });
     }
 
@@ -665,7 +665,7 @@ mod copies {
 
     // 1957
     #[test]
-    fn one_that_is_put_off_is_killed() {
+    fn one_that_waits_for_a_copy_is_killed() {
         explore(|| {
             let first = copy(NAME);
             let [killed, other] = [(); 2].map(|()| call(Request::large(NAME)));
@@ -692,7 +692,7 @@ mod copies {
 
     // 243
     #[test]
-    fn nobody_is_put_off_after_the_first_one_was_refused() {
+    fn nobody_waits_for_a_copy_after_the_first_one_was_refused() {
         explore(|| {
             let look = || {
                 let mut claim = Claim::default();
@@ -728,7 +728,7 @@ mod copies {
 
     // 1398
     #[test]
-    fn any_copy_decides_for_those_that_are_put_off() {
+    fn any_copy_decides_for_those_that_wait() {
         explore(|| {
             let first = copy(NAME);
             let [late, other] = [(); 2].map(|()| call(Request::large(NAME)));

@@ -40,7 +40,7 @@ enum Step {
     Live(usize),
     Fail(usize, i32),
     Kill(usize, usize),
-    KillPutOff(usize, usize),
+    KillWaiting(usize, usize),
     Expire(usize, usize),
     StartRemoval(usize),
     EndRemoval(usize),
@@ -61,7 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => name().prop_map(Step::Live),
         2 => (name(), error).prop_map(|(name, ret)| Step::Fail(name, ret)),
         1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::Kill(name, i)),
-        1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::KillPutOff(name, i)),
+        1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::KillWaiting(name, i)),
         1 => (name(), 0..4_usize).prop_map(|(name, i)| Step::Expire(name, i)),
         2 => name().prop_map(Step::StartRemoval),
         2 => name().prop_map(Step::EndRemoval),
@@ -89,8 +89,8 @@ struct Name {
 #[derive(Default)]
 struct Burst {
     copies: Vec<Claim>,
-    put_off: Vec<Spawned<(i32, Claim)>>,
-    /// One of them has ended: nobody is put off any more.
+    waiting: Vec<Spawned<(i32, Claim)>>,
+    /// One of them has ended: nobody waits any more.
     decided: bool,
 }
 
@@ -179,7 +179,7 @@ impl Names {
         } else {
             let task = task::spawn(move || look(name));
             task.wait_until_asleep();
-            burst.put_off.push(task);
+            burst.waiting.push(task);
         }
     }
 
@@ -194,7 +194,7 @@ impl Names {
         memory::limit(usize::MAX);
     }
 
-    /// A request was put off for long enough. With an answer, it has ended, as far as the others
+    /// A request waited for long enough. With an answer, it has ended, as far as the others
     /// know it.
     fn go_on(&mut self, name: usize, task: Spawned<(i32, Claim)>) {
         self.looked(name, task.join());
@@ -205,7 +205,7 @@ impl Names {
 
     /// A request that copied an image has ended, as far as the others know it.
     fn decide(&mut self, name: usize) {
-        for task in mem::take(&mut self.0[name].burst.put_off) {
+        for task in mem::take(&mut self.0[name].burst.waiting) {
             self.looked(name, task.join());
         }
         let burst = &mut self.0[name].burst;
@@ -269,20 +269,20 @@ impl Names {
         }
     }
 
-    fn take_put_off(&mut self, name: usize, which: usize) -> Option<Spawned<(i32, Claim)>> {
-        let put_off = &mut self.0[name].burst.put_off;
-        (which < put_off.len()).then(|| put_off.remove(which))
+    fn take_waiting(&mut self, name: usize, which: usize) -> Option<Spawned<(i32, Claim)>> {
+        let waiting = &mut self.0[name].burst.waiting;
+        (which < waiting.len()).then(|| waiting.remove(which))
     }
 
-    fn kill_put_off(&mut self, name: usize, which: usize) {
-        if let Some(killed) = self.take_put_off(name, which) {
+    fn kill_waiting(&mut self, name: usize, which: usize) {
+        if let Some(killed) = self.take_waiting(name, which) {
             killed.kill();
             self.go_on(name, killed);
         }
     }
 
     fn expire(&mut self, name: usize, which: usize) {
-        if let Some(late) = self.take_put_off(name, which) {
+        if let Some(late) = self.take_waiting(name, which) {
             late.expire();
             self.go_on(name, late);
         }
@@ -315,7 +315,7 @@ impl Names {
             Step::Live(name) => self.live(name),
             Step::Fail(name, ret) => self.fail(name, ret),
             Step::Kill(name, which) => self.kill(name, which),
-            Step::KillPutOff(name, which) => self.kill_put_off(name, which),
+            Step::KillWaiting(name, which) => self.kill_waiting(name, which),
             Step::Expire(name, which) => self.expire(name, which),
             Step::StartRemoval(name) => self.start_removal(name),
             Step::EndRemoval(name) => self.end_removal(name),
