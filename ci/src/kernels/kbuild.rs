@@ -20,15 +20,21 @@ pub fn make(project: &Project, tools: &Tools, tree: &Path, obj: &Path, arch: &st
     cmd.arg(format!("-j{jobs}")).arg(format!("ARCH={arch}"));
     tools.give_to(&mut cmd);
     // Not for HOSTCC: rustc takes that as the name of its linker.
-    cmd.arg(format!("CC=ccache {}", tools.cc()));
-    // Another folder than the one of depend mode. That does not see what .incbin includes: it gave
-    // back arm's piggy.o with an old kernel in it.
-    cmd.env("CCACHE_DIR", project.cache.join("ccache-direct"));
+    cmd.arg(cached(&tools.cc()));
+    cmd.env("CCACHE_DIR", project.cache.join("ccache-c"));
+    // Without that mode, what is not in the cache goes through the preprocessor twice.
+    cmd.env("CCACHE_DEPEND", "1");
     // Another clone of the project compiles the same files under another path.
     cmd.env("CCACHE_BASEDIR", &project.root).env("CCACHE_NOHASHDIR", "1");
     cmd.env("KBUILD_BUILD_TIMESTAMP", "@0");
     cmd.env("KBUILD_BUILD_USER", "ci").env("KBUILD_BUILD_HOST", "ci");
     cmd
+}
+
+/// The compiler, as kbuild is told of it: behind ccache for all but assembler. In depend mode,
+/// ccache does not see what .incbin includes: it gave back arm's piggy.o with an old kernel in it.
+fn cached(cc: &str) -> String {
+    format!("CC=$(if $(filter %.S,$<),,ccache ){cc}")
 }
 
 /// Fails with what the kernel itself says is wrong with the tools for Rust.
@@ -71,7 +77,23 @@ pub fn configure_from(
 
 #[cfg(test)]
 mod tests {
-    use super::complaint;
+    use std::fs;
+
+    use super::{cached, complaint};
+    use crate::system::child;
+
+    #[test]
+    fn assembler_does_not_come_from_the_cache() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.c"), "").unwrap();
+        fs::write(dir.path().join("b.S"), "").unwrap();
+        // A make below a make, as kbuild's.
+        let text = "all:\n\t@$(MAKE) -n -f Makefile a.o b.o\n%.o: %.c\n\t$(CC) $<\n%.o: %.S\n\t$(CC) $<\n";
+        fs::write(dir.path().join("Makefile"), text).unwrap();
+        let mut make = child::command("make");
+        make.args(["--silent", "--no-print-directory", "-C"]).arg(dir.path()).arg(cached("cc-9"));
+        assert_eq!(child::capture(&mut make).unwrap(), "ccache cc-9 a.c\ncc-9 b.S\n");
+    }
 
     #[test]
     fn the_kernels_complaint_is_one_line() {
