@@ -47,7 +47,10 @@ fn tools(project: &Project, source: &Source) -> Result<Tools> {
                 Some(found) if found.version >= least => Ok(found),
                 _ => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
             },
-            Tool::Bindgen => made::bindgen(project, &deps),
+            Tool::Bindgen => match deps.newer_bindgen.get(project, &System::this(), &least)? {
+                Some(found) => Ok(found),
+                None => made::bindgen(project, &deps),
+            },
             Tool::VirtmeNg => made::virtme_ng(project, &deps),
         })
     };
@@ -72,7 +75,10 @@ pub fn look(project: &Project, tool: Tool) -> Result<Found, String> {
     let least = least.map_err(|error| format!("{error:#}"))?;
     tool.find(&least, &Folders::of_host()).or_else(|refused| {
         let made = match tool {
-            Tool::Bindgen => Some(made::in_cache(project, "bindgen", "bindgen", &deps.bindgen)),
+            Tool::Bindgen => {
+                let unpacked = deps.newer_bindgen.look(project).filter(|found| found.version >= least);
+                unpacked.or(Some(made::in_cache(project, "bindgen", "bindgen", &deps.bindgen)))
+            }
             Tool::VirtmeNg => Some(made::in_cache(project, "virtme-ng", "vng", &deps.virtme_ng)),
             Tool::Llvm | Tool::Gcc | Tool::Rustc => None,
         };

@@ -2,6 +2,7 @@
 //! The system that the driver runs on: child processes, programs and packages, git, the terminal.
 
 pub mod apt;
+pub mod bindgen;
 pub mod child;
 pub mod data;
 pub mod deps;

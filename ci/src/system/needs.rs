@@ -15,9 +15,18 @@ pub struct Deps {
     pub cargo_mutants: String,
     pub virtme_ng: String,
     pub virtme_ng_needs: Vec<String>,
+    pub newer_bindgen: NewerBindgen,
     pub oldest_rust: OldestRust,
     pub install: BTreeMap<String, String>,
     pub need: Vec<Need>,
+}
+
+/// The packages of a bindgen that is new enough, and the release of Debian that has them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewerBindgen {
+    pub suite: String,
+    pub packages: Vec<String>,
 }
 
 /// The packages of the oldest Rust that the kernel takes.
