@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
 use crate::kernels::configs;
+use crate::system::tools::Compiler;
 use crate::system::{data::data, options::Options};
 
 /// The kernels that are compared: before, after.
@@ -57,7 +58,7 @@ pub struct Arch {
     more: Vec<String>,
     pub kernels: Vec<String>,
     #[serde(default)]
-    pub configs: Vec<String>,
+    compilers: BTreeMap<String, String>,
     pub headers: String,
     pub cc: Vec<String>,
     #[serde(default)]
@@ -82,10 +83,17 @@ impl Arch {
         }
     }
 
-    /// The same with other kernels, and none of configs.toml.
+    /// What one of its kernels is compiled with.
+    pub fn compiler(&self, variant: &str) -> Result<Compiler> {
+        let of_variant = || self.compilers.get(variant).cloned().unwrap_or("clang".to_owned());
+        let name = configs::find(variant).map_or_else(of_variant, |row| row.compiler);
+        configs::compiler(&name).with_context(|| format!("ci/configs.toml has no compiler {name}"))
+    }
+
+    /// The same with other kernels.
     pub fn with_kernels(&self, variants: &[&str]) -> Arch {
         let kernels = variants.iter().map(|&name| name.to_owned()).collect();
-        Arch { kernels, configs: vec![], ..self.clone() }
+        Arch { kernels, ..self.clone() }
     }
 
     /// Whether its kernels boot in virtme-ng, too, on the host's file system.
@@ -273,8 +281,9 @@ mod tests {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kernel-config");
         for arch in matrix.arch.values() {
             assert!(!arch.kernels.is_empty(), "{}", arch.name);
-            for row in &arch.configs {
-                assert_eq!(of_row(row).unwrap().name, arch.name, "{row}");
+            for variant in arch.compilers.keys() {
+                assert!(matrix.variant.contains_key(variant), "{variant}");
+                arch.compiler(variant).unwrap();
             }
             for variant in matrix.variant.keys() {
                 let fragments = arch.fragments(variant);

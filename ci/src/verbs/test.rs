@@ -6,7 +6,7 @@ use std::io;
 
 use anyhow::{bail, Result};
 
-use crate::kernels::build::{self, Kernel};
+use crate::kernels::build;
 use crate::kernels::matrix::{self, Arch};
 use crate::kernels::toolchain;
 use crate::results::booted::{self, Row};
@@ -125,13 +125,7 @@ fn architecture(
     (counted, rows): (&mut Count, &mut Vec<Row>),
 ) -> Result<()> {
     let Some(kernels) = check(counted, build::ensure(project, tools, tree, arch))? else { return Ok(()) };
-    let mut tested: Vec<&Kernel> = booted::tested(&kernels).collect();
-    let mut of_rows = vec![];
-    for name in &arch.configs {
-        of_rows.extend(check(counted, build::row(project, tools, tree, name))?);
-    }
-    tested.extend(&of_rows);
-    for kernel in tested {
+    for kernel in booted::tested(&kernels) {
         if let Some(row) = check(counted, booted::boot(project, tree, kernel))? {
             counted.add(row.tally());
             rows.push(row);

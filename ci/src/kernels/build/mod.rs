@@ -76,7 +76,7 @@ pub fn ensure(
         let is_new = !job.obj.exists();
         job.build()?;
         let image = job.obj.join(&arch.image.1);
-        let Job { obj, stage, .. } = job;
+        let Job { obj, stage, tools, .. } = job;
         let (arch, name, compilers) = (arch.clone(), variant.clone(), tools.compilers());
         let took = start.elapsed();
         kernels.insert(name.clone(), Kernel { arch, name, obj, image, stage, compilers, is_new, took });
@@ -86,17 +86,17 @@ pub fn ensure(
 
 /// Builds the kernel of a row of configs.toml.
 pub fn row(project: &Project, tools: &Tools, tree: &Tree, name: &str) -> Result<Kernel> {
-    let (row, arch) = (configs::row(name)?, matrix::of_row(name)?);
+    let arch = matrix::of_row(name)?;
     deps::ensure_for(project, &format!("CONFIG={name}"))?;
-    let tools = tools.with(project, &row.compiler(), arch.cross())?;
-    let mut kernels = ensure(project, &tools, tree, &arch)?;
+    let mut kernels = ensure(project, tools, tree, &arch)?;
     kernels.remove(name).with_context(|| format!("no kernel {name} was built"))
 }
 
 /// A kernel to be built.
 pub struct Job<'a> {
     project: &'a Project,
-    tools: &'a Tools,
+    /// With the compilers of this kernel.
+    tools: Tools,
     tree: &'a Tree,
     arch: &'a Arch,
     /// Of the kernel, among all.
@@ -116,7 +116,7 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     pub fn new(
         project: &'a Project,
-        tools: &'a Tools,
+        tools: &Tools,
         tree: &'a Tree,
         arch: &'a Arch,
         variant: &str,
@@ -124,7 +124,7 @@ impl<'a> Job<'a> {
         let name = format!("{}-{variant}", arch.name);
         Ok(Job {
             project,
-            tools,
+            tools: tools.with(project, &arch.compiler(variant)?, arch.cross())?,
             tree,
             arch,
             obj: tree.build.join(&name),
@@ -172,7 +172,7 @@ impl<'a> Job<'a> {
             match self.has_initramfs {
                 true => initramfs::make(
                     step,
-                    (self.tools, &self.tree.dir),
+                    (&self.tools, &self.tree.dir),
                     self.arch,
                     (&self.obj, &self.stage, &headers),
                 ),
@@ -255,6 +255,6 @@ impl<'a> Job<'a> {
 
     /// kbuild in a folder, for an architecture.
     pub fn make(&self, obj: &Path, arch: &str) -> Command {
-        kbuild::make(self.project, self.tools, &self.tree.dir, obj, arch)
+        kbuild::make(self.project, &self.tools, &self.tree.dir, obj, arch)
     }
 }

@@ -28,7 +28,7 @@ pub struct Config {
     #[serde(default = "x86_64")]
     pub arch: String,
     #[serde(default = "clang")]
-    compiler: String,
+    pub compiler: String,
     file: Option<String>,
     #[serde(default)]
     fragments: Vec<String>,
@@ -75,11 +75,11 @@ impl Config {
             None => [common, &configs.fragments, &self.fragments].concat(),
         }
     }
+}
 
-    /// What its kernel is compiled with.
-    pub fn compiler(&self) -> Compiler {
-        configs().compiler[&self.compiler]
-    }
+/// The compiler of that name.
+pub fn compiler(name: &str) -> Option<Compiler> {
+    configs().compiler.get(name).copied()
 }
 
 /// The configuration that a kernel begins with, if it is not allnoconfig.

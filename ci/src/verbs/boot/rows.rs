@@ -67,8 +67,7 @@ fn outcome(project: &Project, tools: &Tools, tree: &Tree, name: &str) -> Result<
 fn refusal(project: &Project, tools: &Tools, tree: &Tree, name: &str, refused: &Refused) -> Result<Outcome> {
     let Refused { option, file, line } = refused;
     let arch = matrix::of_row(name)?;
-    let tools = tools.with(project, &configs::row(name)?.compiler(), arch.cross())?;
-    let job = Job::new(project, &tools, tree, &arch, name)?;
+    let job = Job::new(project, tools, tree, &arch, name)?;
     project.ui.step(&format!("configure {}-{name}", arch.name), |step| {
         fs::create_dir_all(&job.obj)?;
         job.write_config(step)
