@@ -13,8 +13,9 @@ use crate::kernels::build::Kernel;
 use crate::kernels::initramfs::{DONE, UP};
 use crate::system::{child, files, project::Project, tools::Tools, ui::Step};
 
-/// Folders of the guest: the kernel's stage folder, and that for results.
+/// Folders of the guest: the kernel's stage folder, a copy of it in memory, and that for results.
 const STAGE: &str = "/tmp/stage";
+const WORK: &str = "/run/work";
 pub const OUT: &str = "/tmp/out";
 /// More than a small machine has, as on the large ones that the series is for.
 pub const CPUS: u32 = 8;
@@ -24,7 +25,7 @@ pub const EXACT: [&str; 2] = ["--disable-kvm", "--qemu-opts=-icount shift=0,slee
 /// The verdict on a guest that was killed because it did not come up.
 const HUNG: &str = "hang in boot";
 
-/// What the guest is to do: a shell script, run in the kernel's stage folder.
+/// What the guest is to do: a shell script, run in a copy of the kernel's stage folder.
 pub struct Guest<'a> {
     /// As ci/splats.toml calls it.
     pub name: String,
@@ -74,12 +75,13 @@ const LEAKS: &str = "leaks=/sys/kernel/debug/kmemleak\n\
                      [ ! -e $leaks ] || { sleep 6; echo scan > $leaks; echo scan > $leaks; cat $leaks; }";
 
 /// The script between its markers. Its output goes to a file: on the console it
-/// would be mixed with the kernel's, character by character.
+/// would be mixed with the kernel's, character by character. It runs in memory: hundreds of programs
+/// that close a file of the host at once can wait for ever for QEMU 10's 9p.
 fn wrapped(guest: &Guest) -> String {
     format!(
         "# SPDX-License-Identifier: GPL-2.0\n\
          echo '{UP}' > /dev/kmsg\n\
-         ( cd {STAGE} || exit\n{script}) > {OUT}/output 2>&1\n\
+         ( cp -r {STAGE} {WORK} && cd {WORK} || exit\n{script}) > {OUT}/output 2>&1\n\
          code=$?\n\
          {{ {LEAKS}; }} > {OUT}/leaks\n\
          echo \"{DONE}$code\" > /dev/kmsg\n",
