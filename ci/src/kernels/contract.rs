@@ -18,7 +18,7 @@ pub struct Contract {
     need: Vec<Need>,
 }
 
-/// Tests of an option.
+/// Tests of an option, or, as in Kconfig, of its absence: `!OPTION`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Need {
@@ -26,10 +26,19 @@ struct Need {
     tests: Vec<String>,
 }
 
+impl Need {
+    fn is_met(&self, config: &str) -> bool {
+        match self.option.strip_prefix('!') {
+            Some(option) => !kconfig::is_on(config, option),
+            None => kconfig::is_on(config, &self.option),
+        }
+    }
+}
+
 impl Contract {
     /// The tests that must be skipped on a kernel of that .config.
     pub fn skips(self, config: &str, has_libc: bool) -> Vec<String> {
-        let unmet = self.need.into_iter().filter(|need| !kconfig::is_on(config, &need.option));
+        let unmet = self.need.into_iter().filter(|need| !need.is_met(config));
         let without_libc = self.with_libc.into_iter().filter(|_| !has_libc);
         unmet.flat_map(|need| need.tests).chain(without_libc).collect()
     }
@@ -55,5 +64,7 @@ mod tests {
         assert!(has(&merging, traced) && !has(&merging, listed) && !has(&merging, signal), "{merging:?}");
         let all: String = contract().need.iter().map(|need| format!("CONFIG_{}=y\n", need.option)).collect();
         assert!(skips(&all, true).is_empty());
+        let changed = "unchecked.that_does_not_come";
+        assert!(!has(&merging, changed) && has(&skips("CONFIG_MODULE_SIG_FORCE=y\n", true), changed));
     }
 }
