@@ -24,11 +24,18 @@ impl Job<'_> {
             let order = fs::read_to_string(dir.join("modules.order"))?;
             for object in order.lines() {
                 let staged = copy_to(&self.stage, &module(dir, object))?;
+                self.strip(step, &staged)?;
                 self.sign(step, &config, &staged)?;
                 compress(step, &config, &staged)?;
             }
         }
         Ok(())
+    }
+
+    /// Without debugging information, as distributions install modules: with it, no image is small.
+    fn strip(&self, step: &mut Step, staged: &Path) -> Result<()> {
+        let mut strip = child::command(self.tools.llvm("llvm-strip"));
+        step.run(strip.arg("--strip-debug").arg(staged)).map(drop)
     }
 
     /// A signed copy beside a module, if the kernel has a key; in its place, if the kernel
