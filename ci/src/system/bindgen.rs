@@ -2,14 +2,13 @@
 //! A bindgen of a newer Debian than the system's, unpacked in the cache.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::system::needs::NewerBindgen;
 use crate::system::programs::{self, Found, Version};
-use crate::system::{apt::Apt, child, os::System, project::Project};
+use crate::system::{apt::Apt, child, files, os::System, project::Project};
 
 impl NewerBindgen {
     fn folder(&self) -> String {
@@ -56,8 +55,7 @@ fn start(root: &Path) -> Result<PathBuf> {
     let bin = root.join("bin");
     let file = bin.join("bindgen");
     fs::create_dir_all(&bin).context("no folder for the program")?;
-    fs::write(&file, script)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("cannot make it a program")?;
+    files::write_script(&file, &script)?;
     Ok(file)
 }
 
@@ -98,9 +96,8 @@ mod tests {
         let usr = dir.path().join("usr").canonicalize().unwrap_or(dir.path().join("usr"));
         let libraries = usr.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
         fs::create_dir_all(&libraries).unwrap();
-        programs::fake(&libraries, &[("ld-linux-x.so.2", "x")]);
-        fs::write(libraries.join("ld-linux-x.so.2"), "#!/bin/sh\necho \"$@\"\n").unwrap();
-        let said = child::capture(child::command(start(dir.path()).unwrap()).arg("-o x")).unwrap();
+        files::write_script(&libraries.join("ld-linux-x.so.2"), "#!/bin/sh\necho \"$@\"\n").unwrap();
+        let said = child::capture(child::command(start(dir.path()).unwrap()).args(["-o", "x"])).unwrap();
         let wanted =
             format!("--library-path {} {} -o x", libraries.display(), usr.join("bin/bindgen").display());
         assert_eq!(said.trim_end(), wanted);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files that are not to be there.
+//! Files that are not to be there, and programs that are.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::process::Stdio;
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
+
+use crate::system::child;
 
 /// Removes a file, if there is one.
 pub fn remove(file: &Path) -> Result<()> {
@@ -17,6 +20,19 @@ pub fn remove(file: &Path) -> Result<()> {
 pub fn empty(dir: &Path) -> Result<()> {
     gone(fs::remove_dir_all(dir), dir)?;
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+/// Writes a program, a script, by a process of its own. It could not be started while a child of
+/// another thread had it open for writing.
+pub fn write_script(file: &Path, text: &str) -> Result<()> {
+    let mut install = child::command("install");
+    install.args(["-m", "755", "/dev/stdin"]).arg(file).stdin(Stdio::piped());
+    let mut writer = child::spawn(&mut install)?;
+    let mut input = writer.stdin.take().context("install has no input")?;
+    input.write_all(text.as_bytes())?;
+    drop(input);
+    ensure!(writer.wait()?.success(), "cannot write {}", file.display());
+    Ok(())
 }
 
 fn gone(removed: io::Result<()>, path: &Path) -> Result<()> {

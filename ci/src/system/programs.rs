@@ -103,11 +103,8 @@ pub fn version(program: &Path) -> Option<Version> {
 /// Programs for tests: each is a script that says its version.
 #[cfg(test)]
 pub fn fake(dir: &Path, programs: &[(&str, &str)]) -> Folders {
-    use std::os::unix::fs::PermissionsExt;
     for (name, says) in programs {
-        let file = dir.join(name);
-        std::fs::write(&file, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::system::files::write_script(&dir.join(name), &format!("#!/bin/sh\necho '{says}'\n")).unwrap();
     }
     Folders(dir.as_os_str().to_owned())
 }

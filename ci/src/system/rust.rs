@@ -4,14 +4,13 @@
 //! the oldest that the kernel takes.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::system::needs::{self, OldestRust};
 use crate::system::programs::{self, Found};
-use crate::system::{apt::Apt, child, os::System, project::Project, ui::Step};
+use crate::system::{apt::Apt, child, files, os::System, project::Project, ui::Step};
 
 /// The compiler, with the source of its library; LLVM comes from what these depend on.
 const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"];
@@ -84,8 +83,7 @@ fn start(root: &Path, program: &str) -> Result<()> {
         std::env::consts::ARCH
     );
     let file = root.join("bin").join(program);
-    fs::write(&file, script)?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("cannot make it a program")
+    files::write_script(&file, &script)
 }
 
 #[cfg(test)]

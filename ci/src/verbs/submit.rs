@@ -167,10 +167,9 @@ fn save(project: &Project, mails: &[Mail]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::series::fixture::tree;
+    use crate::system::files;
 
     /// Stands in for the tree's: a maintainer for all, a reviewer of what is in Rust.
     const GET_MAINTAINER: &str = r#"#!/bin/sh
@@ -185,8 +184,7 @@ esac
         let git = tree(root);
         let script = git.dir.join("scripts/get_maintainer.pl");
         fs::create_dir_all(script.parent().unwrap()).unwrap();
-        fs::write(&script, GET_MAINTAINER).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        files::write_script(&script, GET_MAINTAINER).unwrap();
         git
     }
 
