@@ -6,7 +6,7 @@
 //! that they are duplicates. So they are a *burst*: the first one copies its image, and the others
 //! give it a moment to claim the name. If it does, they share in its load. If its image is a bad
 //! one, or has another name, they go on by themselves. A request that comes while they are at work
-//! does not wait. If the image takes long to come, each of them waits for a second at most.
+//! does not wait. If the first image takes long to come, the others wait for a second at most.
 
 use super::*;
 
