@@ -24,7 +24,7 @@ impl NewerBindgen {
     /// The program, downloaded if it is not in the cache; `None`: the system has no such packages,
     /// or an older one than `least`.
     pub fn get(&self, project: &Project, system: &System, least: &Version) -> Result<Option<Found>> {
-        if system.is("ubuntu") || !system.is("debian") {
+        if !system.has_debians_packages() {
             return Ok(None);
         }
         project.cached(&self.folder(), |part| {

@@ -41,6 +41,11 @@ impl System {
         self.names.iter().any(|known| known == name)
     }
 
+    /// Whether it is Debian, or has Debian's releases under their names: Ubuntu has its own.
+    pub fn has_debians_packages(&self) -> bool {
+        self.is("debian") && !self.is("ubuntu")
+    }
+
     /// The codename of its release, which apt takes for a suite.
     pub fn codename(&self) -> &str {
         self.names.first().map_or("", String::as_str)

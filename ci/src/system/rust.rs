@@ -19,7 +19,7 @@ const LIBRARY: &str = "libstd-rust-web-";
 
 /// `None`: the system has none.
 pub fn newer(project: &Project, system: &System) -> Result<Option<Found>> {
-    if system.is("ubuntu") || !system.is("debian") {
+    if !system.has_debians_packages() {
         return Ok(None);
     }
     let codename = system.codename();
@@ -111,8 +111,7 @@ mod tests {
         let usr = dir.path().join("usr");
         fs::create_dir_all(usr.join("bin")).unwrap();
         fs::create_dir(dir.path().join("bin")).unwrap();
-        programs::fake(&usr.join("bin"), &[("rustc", "x")]);
-        fs::write(usr.join("bin/rustc"), "#!/bin/sh\necho $LD_LIBRARY_PATH 1.96.0 $1\n").unwrap();
+        files::write_script(&usr.join("bin/rustc"), "#!/bin/sh\necho $LD_LIBRARY_PATH 1.96.0 $1\n").unwrap();
         start(dir.path(), "rustc").unwrap();
         let output = child::capture(child::command(dir.path().join("bin/rustc")).arg("x"));
         let libraries = usr.canonicalize().unwrap().join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
