@@ -10,7 +10,7 @@ use comfy_table::Table;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::configs;
-use crate::results::{kselftest::Tally, readme};
+use crate::results::{kselftest::Tally, numbers, readme};
 use crate::system::ui;
 
 const NUMBERS: &str = "ci/configs.json";
@@ -133,13 +133,10 @@ fn below(dir: &Path) -> Result<usize> {
 
 /// Writes both below `root`, with what came of a row, if anything did.
 pub fn save(root: &Path, name: &str, outcome: Option<Outcome>) -> Result<()> {
-    let numbers = root.join(NUMBERS);
-    let mut rows: Rows = match numbers.exists() {
-        true => serde_json::from_str(&fs::read_to_string(&numbers)?).context(NUMBERS)?,
-        false => Rows::new(),
-    };
+    let path = root.join(NUMBERS);
+    let mut rows: Rows = numbers::read(&path)?.unwrap_or_default();
     note(&mut rows, name, outcome);
-    fs::write(&numbers, serde_json::to_string_pretty(&rows)? + "\n")?;
+    fs::write(&path, serde_json::to_string_pretty(&rows)? + "\n")?;
     readme::rewrite(root, |text| fill(text, &rows))
 }
 
