@@ -85,7 +85,7 @@ impl Arch {
 
     /// What one of its kernels is compiled with.
     pub fn compiler(&self, variant: &str) -> Result<Compiler> {
-        let of_variant = || self.compilers.get(variant).cloned().unwrap_or("clang".to_owned());
+        let of_variant = || self.compilers.get(variant).cloned().unwrap_or_else(configs::clang);
         let name = configs::find(variant).map_or_else(of_variant, |row| row.compiler);
         configs::compiler(&name).with_context(|| format!("ci/configs.toml has no compiler {name}"))
     }

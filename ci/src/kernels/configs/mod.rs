@@ -53,7 +53,8 @@ fn x86_64() -> String {
     "x86_64".to_owned()
 }
 
-fn clang() -> String {
+/// The compiler where no other is named.
+pub fn clang() -> String {
     "clang".to_owned()
 }
 
