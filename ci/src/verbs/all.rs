@@ -24,6 +24,7 @@ const RESULTS: &str = "ci/all.json";
 #[serde(deny_unknown_fields)]
 struct Plan {
     depends: Vec<String>,
+    written: Vec<String>,
     run: Vec<Run>,
 }
 
@@ -98,7 +99,9 @@ fn needs_run(git: &Git, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Re
 }
 
 fn has_changed(git: &Git, plan: &Plan, run: &Run, commit: &str) -> Result<bool> {
-    let paths = plan.depends.iter().chain(&run.depends).map(String::as_str);
+    let written = plan.written.iter().filter(|path| !run.depends.contains(path));
+    let excluded: Vec<String> = written.map(|path| format!(":(exclude){path}")).collect();
+    let paths = plan.depends.iter().chain(&run.depends).chain(&excluded).map(String::as_str);
     Ok(!git.succeeds(["diff", "--quiet", commit, "--"].into_iter().chain(paths))?)
 }
 
@@ -214,7 +217,7 @@ mod tests {
         commit("other", "a");
         let commit_of_run = commit("file", "a");
         let run = Run { verb: "boot".to_owned(), set: BTreeMap::new(), depends: vec!["file".to_owned()] };
-        let plan = Plan { depends: vec![], run: vec![] };
+        let plan = Plan { depends: vec![], written: vec![], run: vec![] };
         let outcome =
             |passed| Outcome { commit: commit_of_run.clone(), seconds: 1, passed, result: String::new() };
         let needs = |passed| needs_run(&git, &plan, &run, Some(&outcome(passed))).unwrap();
@@ -232,6 +235,34 @@ mod tests {
         commit("file", "b");
         assert!(needs(true));
         fail_if_uncommitted(&git, &plan, &run).unwrap();
+    }
+
+    #[test]
+    fn what_a_verb_writes_counts_only_for_a_run_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = Git::at(dir.path());
+        fs::create_dir_all(dir.path().join("ci/bench")).unwrap();
+        let write = |text: &str| fs::write(dir.path().join("ci/bench/results.json"), text).unwrap();
+        git.capture(["init", "-q"]).unwrap();
+        write("1");
+        git.capture(["add", "."]).unwrap();
+        git.capture(["commit", "-qm", "all"]).unwrap();
+        write("2");
+        let run = |depends: &[&str]| Run {
+            verb: "test".to_owned(),
+            set: BTreeMap::new(),
+            depends: depends.iter().map(|path| (*path).to_owned()).collect(),
+        };
+        let plan = |written: &[&str]| Plan {
+            depends: vec![],
+            written: written.iter().map(|path| (*path).to_owned()).collect(),
+            run: vec![],
+        };
+        let changed =
+            |written: &[&str], depends: &[&str]| has_changed(&git, &plan(written), &run(depends), "HEAD");
+        assert!(changed(&[], &["ci"]).unwrap());
+        assert!(!changed(&["ci/*.json"], &["ci"]).unwrap());
+        assert!(changed(&["ci/*.json"], &["ci", "ci/*.json"]).unwrap());
     }
 
     #[test]
