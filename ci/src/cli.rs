@@ -11,6 +11,7 @@ use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::kernels::{configs, matrix};
 use crate::series::export;
 use crate::system::options::Options;
+use crate::verbs::all;
 
 /// Builds, boots and judges the series.
 #[derive(Parser)]
@@ -89,6 +90,7 @@ pub fn command() -> Command {
             "config" => configs::words(),
             "kernel" => matrix::variants(),
             "set" => export::sets(),
+            "only" => all::verbs(),
             _ => return argument,
         };
         argument.value_parser(PossibleValuesParser::new(values))
@@ -126,6 +128,9 @@ pub fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
     match verb {
         _ if opts.trace.is_some() && !matches!(verb, Verb::Storm) => {
             bail!("TRACE is for the verb storm: leave it out")
+        }
+        _ if opts.only.is_some() && !matches!(verb, Verb::All) => {
+            bail!("ONLY is for the verb all: leave it out")
         }
         Verb::All if sets_anything(opts) => {
             bail!("make all sets the variables of each verb by itself: leave yours out")
@@ -229,6 +234,8 @@ mod tests {
         assert_eq!(refusal(&["shell"]).is_some(), !has_terminal());
         assert!(refusal(&["boot", "--trace", "x"]).is_some_and(|error| error.contains("leave it out")));
         assert_eq!(refusal(&["storm", "--trace", "x"]), None);
+        assert!(refusal(&["soak", "--only", "soak"]).is_some_and(|error| error.contains("verb all")));
+        assert_eq!(refusal(&["all", "--only", "soak,test"]), None);
         assert!(refusal(&["test", "--config", "gcc"]).is_some_and(|error| error.contains("boot and build")));
         assert!(refusal(&["boot", "--config", "gcc", "--debug"]).is_some_and(|error| error.contains("DEBUG")));
         assert_eq!(refusal(&["boot", "--config", "gcc,clang"]), None);

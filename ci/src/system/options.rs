@@ -66,6 +66,9 @@ pub struct Options {
     /// how many processors the guests of `scale` have, in turn
     #[arg(long, env = "CPUS", value_name = "numbers", default_value = "16,64", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=128), global = true)]
     pub cpus: Vec<u32>,
+    /// the verbs that `all` runs, with commas between them
+    #[arg(long, env = "ONLY", value_name = "verbs", value_delimiter = ',', global = true)]
+    pub only: Option<Vec<String>>,
 }
 
 /// The names of the variables.

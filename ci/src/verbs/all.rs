@@ -3,7 +3,7 @@
 //! came of each, and on which commit, is kept in ci/all.json. A run that has passed is left out
 //! until something that it depends on changes, so `all` goes on where it was stopped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
@@ -63,12 +63,20 @@ fn plan() -> Plan {
     data!("all.toml")
 }
 
+/// Each verb that it runs.
+pub fn verbs() -> Vec<String> {
+    let names: BTreeSet<String> = plan().run.into_iter().map(|run| run.verb).collect();
+    names.into_iter().collect()
+}
+
 pub fn run(project: &Project) -> Result<()> {
     let plan = plan();
+    let only = project.opts.only.as_deref();
+    let chosen: Vec<&Run> = plan.run.iter().filter(|run| is_chosen(run, only)).collect();
     let git = Git::at(&project.root);
     let mut outcomes: Outcomes = numbers::read(&project.root.join(RESULTS))?.unwrap_or_default();
     let mut todo = vec![];
-    for run in &plan.run {
+    for &run in &chosen {
         if needs_run(&git, &plan, run, outcomes.get(&run.name()))? {
             todo.push(run);
         }
@@ -83,11 +91,16 @@ pub fn run(project: &Project) -> Result<()> {
         fill_readme(&project.root, &table(&git, &plan, &outcomes)?)?;
     }
     println!("{}", table(&git, &plan, &outcomes)?);
-    let failed: Vec<String> = plan.run.iter().map(Run::name).filter(|name| !outcomes[name].passed).collect();
+    let failed: Vec<String> =
+        chosen.iter().map(|run| run.name()).filter(|name| !outcomes[name].passed).collect();
     if !failed.is_empty() {
         bail!("failed: make {}; what passed is not run again", failed.join(", make "));
     }
     Ok(())
+}
+
+fn is_chosen(run: &Run, only: Option<&[String]>) -> bool {
+    only.is_none_or(|verbs| verbs.contains(&run.verb))
 }
 
 /// Whether a run has not passed yet, or depends on something that has changed since.
@@ -275,6 +288,16 @@ mod tests {
     fn a_run_is_called_as_it_is_typed() {
         let soak = plan().run.into_iter().find(|run| run.verb == "soak").unwrap();
         assert_eq!(soak.name(), "soak DEBUG=1 MINUTES=30");
+    }
+
+    #[test]
+    fn only_the_chosen_verbs_run() {
+        let names = |only: &[&str]| -> Vec<String> {
+            let only: Vec<String> = only.iter().map(|verb| (*verb).to_owned()).collect();
+            plan().run.iter().filter(|run| is_chosen(run, Some(&only))).map(Run::name).collect()
+        };
+        assert_eq!(names(&["soak", "test"]), ["soak DEBUG=1 MINUTES=30", "test DEBUG=1", "test ARCH=all"]);
+        assert!(plan().run.iter().all(|run| is_chosen(run, None)));
     }
 
     #[test]
