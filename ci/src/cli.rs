@@ -38,7 +38,7 @@ pub enum Verb {
     Build,
     /// boot both kernels and show what a burst of loads costs on each; elsewhere than on x86_64, and with CONFIG, run tests
     Boot,
-    /// what loads cost in detail, against the targets: numbers and charts for README.md
+    /// what loads cost in detail, against the targets: numbers and charts for ci/bench/README.md
     Bench,
     /// for how long interrupts or preemption are off while duplicates are woken, on PREEMPT_RT
     Latency,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What README.md names is there: links, paths, verbs, versions.
+//! What the documents name is there: links, paths, verbs, versions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use regex_lite::Regex;
 use toml::Table;
@@ -25,6 +26,16 @@ fn find(text: &str, pattern: &str) -> Vec<String> {
     pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
 }
 
+/// Every README.md, by its path from the top.
+fn documents() -> Vec<String> {
+    let git =
+        Command::new("git").arg("-C").arg(root()).args(["ls-files", "README.md", "*/README.md"]).output();
+    let paths = String::from_utf8(git.expect("git").stdout).unwrap();
+    let paths: Vec<String> = paths.lines().map(str::to_owned).collect();
+    assert!(paths.len() > 1);
+    paths
+}
+
 /// The anchor that a forge gives a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading
@@ -37,21 +48,26 @@ fn anchor(heading: &str) -> String {
 
 #[test]
 fn links_resolve() {
-    let readme = read("README.md");
-    let anchors: Vec<String> = find(&readme, r"(?m)^#+ (.+)$").iter().map(|line| anchor(line)).collect();
-    for link in find(&readme, r"\]\(([^)]+)\)").iter().filter(|link| !link.starts_with("https:")) {
-        let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
-        assert!(root().join(path).exists(), "there is no {path}");
-        assert!(!path.is_empty() || anchors.iter().any(|a| a == fragment), "there is no heading #{fragment}");
+    for document in documents() {
+        let text = read(&document);
+        let anchors: Vec<String> = find(&text, r"(?m)^#+ (.+)$").iter().map(|line| anchor(line)).collect();
+        for link in find(&text, r"\]\(([^)]+)\)").iter().filter(|link| !link.starts_with("https:")) {
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let folder = root().join(&document).parent().unwrap().to_owned();
+            assert!(folder.join(path).exists(), "{document}: there is no {path}");
+            let is_heading = anchors.iter().any(|anchor| anchor == fragment);
+            assert!(!path.is_empty() || is_heading, "{document}: there is no heading #{fragment}");
+        }
     }
 }
 
 #[test]
 fn paths_exist() {
-    let paths = find(&read("README.md"), r"`((?:ci|rust|kernel-config|patches|findings|\.ci)/[^` <*]*)`");
-    assert!(!paths.is_empty());
-    for path in paths {
-        assert!(root().join(&path).exists(), "there is no {path}");
+    let pattern = r"`((?:ci|rust|kernel-config|patches|findings|\.ci)/[^` <*]*)`";
+    for document in documents() {
+        for path in find(&read(&document), pattern) {
+            assert!(root().join(&path).exists(), "{document}: there is no {path}");
+        }
     }
 }
 
@@ -62,15 +78,17 @@ fn verbs_are_those_of_the_makefile() {
         .iter()
         .flat_map(|l| l.split(' ').map(str::to_owned).collect::<Vec<_>>())
         .collect();
-    for verb in find(&read("README.md"), r"(?m)(?:`|^    )make ([a-z][a-z-]+)") {
-        let of_the_kernel = ["mrproper"].contains(&verb.as_str());
-        assert!(of_the_kernel || verbs.contains(&verb), "there is no make {verb}");
+    for document in documents() {
+        for verb in find(&read(&document), r"(?m)(?:`|^    )make ([a-z][a-z-]+)") {
+            let of_others = ["mrproper", "selftests-module"].contains(&verb.as_str());
+            assert!(of_others || verbs.contains(&verb), "{document}: there is no make {verb}");
+        }
     }
 }
 
 #[test]
 fn versions_are_those_of_the_data() {
-    let readme = read("README.md");
+    let readme: String = documents().iter().map(|document| read(document)).collect();
     let base = &data("ci/base.toml")["base"][0]["name"];
     for version in find(&readme, r"Linux (\d+\.\d+\.\d+)\b") {
         assert_eq!(Some(version.as_str()), base.as_str());

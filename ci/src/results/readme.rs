@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Numbers in README.md: what is between `<!-- VERB:NAME -->` and `<!-- /VERB -->` is
+//! Numbers in the documents: what is between `<!-- VERB:NAME -->` and `<!-- /VERB -->` is
 //! made by that verb from what it has measured, never by hand.
 
 use std::fs;
@@ -7,13 +7,14 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 
+/// The documents that have numbers.
+pub const DOCUMENTS: [&str; 5] =
+    ["README.md", "ci/README.md", "ci/bench/README.md", "ci/scale/README.md", "kernel-config/README.md"];
+
 /// The same text with what is between the markers of `verb` made anew by `block`, which
 /// gets their names.
 pub fn fill(text: &str, verb: &str, block: impl Fn(&str) -> Result<String>) -> Result<String> {
     let (begin, end) = (format!("<!-- {verb}:"), format!("<!-- /{verb} -->"));
-    if !text.contains(&begin) {
-        bail!("there is no {begin}NAME --> to put numbers behind");
-    }
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once(&begin) {
@@ -26,11 +27,43 @@ pub fn fill(text: &str, verb: &str, block: impl Fn(&str) -> Result<String>) -> R
     Ok(filled + rest)
 }
 
-/// Writes README.md below `root` anew, as `filled` makes it of the text that it has.
-pub fn rewrite(root: &Path, filled: impl FnOnce(&str) -> Result<String>) -> Result<()> {
-    let path = root.join("README.md");
-    let text = fs::read_to_string(&path).context("cannot read README.md")?;
-    fs::write(&path, filled(&text)?).context("cannot write README.md")
+/// Fills the documents below `root` that have markers of `verb`, and returns those that have
+/// changed. It is an error if none has such markers.
+pub fn rewrite(root: &Path, verb: &str, block: impl Fn(&str) -> Result<String>) -> Result<Vec<&'static str>> {
+    let changed = outdated(root, verb, block)?;
+    for (name, filled) in &changed {
+        fs::write(root.join(name), filled).with_context(|| format!("cannot write {name}"))?;
+    }
+    Ok(changed.into_iter().map(|(name, _)| name).collect())
+}
+
+/// The documents that filling would change, with the new text.
+fn outdated(
+    root: &Path,
+    verb: &str,
+    block: impl Fn(&str) -> Result<String>,
+) -> Result<Vec<(&'static str, String)>> {
+    let marker = format!("<!-- {verb}:");
+    let mut documents = vec![];
+    for name in DOCUMENTS {
+        let text = fs::read_to_string(root.join(name)).with_context(|| format!("cannot read {name}"))?;
+        if text.contains(&marker) {
+            documents.push((name, fill(&text, verb, &block)?, text));
+        }
+    }
+    if documents.is_empty() {
+        bail!("no document has {marker}NAME --> to put numbers behind");
+    }
+    documents.retain(|(_, filled, text)| filled != text);
+    Ok(documents.into_iter().map(|(name, filled, _)| (name, filled)).collect())
+}
+
+/// Fails unless the documents of the repository are as `verb` makes them.
+#[cfg(test)]
+pub fn assert_current(verb: &str, block: impl Fn(&str) -> Result<String>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let names: Vec<&str> = outdated(root, verb, block).unwrap().into_iter().map(|(name, _)| name).collect();
+    assert!(names.is_empty(), "{names:?} are not as make {verb} makes them of its numbers: run it again");
 }
 
 #[cfg(test)]
@@ -49,6 +82,25 @@ mod tests {
         assert_eq!(fill(&filled, "v", number).unwrap(), filled);
         assert!(fill("<!-- v:two -->\n<!-- /v -->", "v", number).is_err());
         assert!(fill("<!-- v:one -->\n", "v", number).is_err());
-        assert!(fill(text, "x", number).is_err());
+        assert_eq!(fill(text, "x", number).unwrap(), text);
+    }
+
+    #[test]
+    fn each_document_with_markers_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in DOCUMENTS {
+            fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(name), "text\n").unwrap();
+        }
+        let number = |_: &str| Ok("1".to_owned());
+        assert!(rewrite(dir.path(), "v", number)
+            .unwrap_err()
+            .to_string()
+            .contains("no document has <!-- v:"));
+        let path = dir.path().join("ci/README.md");
+        fs::write(&path, "<!-- v:one -->\n<!-- /v -->\n").unwrap();
+        assert_eq!(rewrite(dir.path(), "v", number).unwrap(), ["ci/README.md"]);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "<!-- v:one -->\n1\n<!-- /v -->\n");
+        assert!(rewrite(dir.path(), "v", number).unwrap().is_empty());
     }
 }

@@ -39,10 +39,10 @@ pub struct Options {
     /// which kernel `shell`, `soak` and `signals` boot (on; with DEBUG=1, debug)
     #[arg(long, env = "KERNEL", value_name = "name", global = true)]
     pub kernel: Option<String>,
-    /// how often `boot` and `scale` measure each kernel; from 5 rounds of `boot` on, README.md gets them, if the series is that of patches/
+    /// how often `boot` and `scale` measure each kernel; from 5 rounds of `boot` on, the documents get them, if the series is that of patches/
     #[arg(long, env = "ROUNDS", value_name = "n", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub rounds: u32,
-    /// `bench` measures less, in minutes, and keeps it out of README.md
+    /// `bench` measures less, in minutes, and keeps it out of ci/bench/
     #[arg(long, env = "QUICK", value_parser = FalseyValueParser::new(), global = true)]
     pub quick: bool,
     /// what random choices follow from, to repeat a run (another each time)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The tables and charts of README.md, from results.json.
+//! The tables and charts of the documents, from results.json.
 
 use std::path::Path;
 
@@ -8,19 +8,15 @@ use anyhow::{bail, Result};
 use super::plan::{Plan, KERNELS, OBJECTS};
 use super::results::Results;
 use super::target::{self, number};
-use crate::results::{numbers, readme};
+use crate::results::numbers;
 use crate::system::ui;
 
 /// Where a full run leaves its numbers.
 pub const DIR: &str = "ci/bench";
 pub const NUMBERS: &str = "results.json";
 
-/// The same text with the numbers of bench made anew.
-pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {
-    readme::fill(text, "bench", |name| block(name, plan, results))
-}
-
-fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
+/// What is between the markers of this name.
+pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
     Ok(match name {
         "about" => about(results),
         "targets" => target::table(&plan.targets, results),
@@ -111,7 +107,7 @@ fn one(results: &Results, kernel: &str, key: &str, field: &str) -> String {
 
 fn plots(plan: &Plan, results: &Results) -> String {
     let drawn = plan.plots.iter().filter(|plot| super::plot::has_points(plan, plot, results));
-    let lines = drawn.map(|plot| format!("![{}](ci/bench/{})", plot.title, plot.file));
+    let lines = drawn.map(|plot| format!("![{}]({})", plot.title, plot.file));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -128,27 +124,24 @@ mod tests {
 
     use super::super::plan::plan;
     use super::*;
+    use crate::results::readme;
 
     #[test]
     fn numbers_come_between_the_markers() {
         let mut results = Results::default();
         results.add("on", "one load, counted", serde_json::json!({ "init": [1, 3, 2] }));
-        let text = "<!-- bench:counted -->\nold\n<!-- /bench -->\n";
-        let filled = fill(text, &plan(), &results).unwrap();
-        assert!(filled.contains("5 KiB: instructions") && filled.contains("| 1 "), "{filled}");
-        assert!(!filled.contains("old"));
-        assert!(fill("<!-- bench:x -->\n<!-- /bench -->", &plan(), &results).is_err());
+        let counted = block("counted", &plan(), &results).unwrap();
+        assert!(counted.contains("5 KiB: instructions") && counted.contains("| 1 "), "{counted}");
+        assert!(block("x", &plan(), &results).is_err());
     }
 
-    /// README.md and the charts are as `make bench` made them of the numbers.
     #[test]
-    fn the_readme_says_what_was_measured() {
+    fn the_documents_say_what_was_measured() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
         let again = "not of ci/bench/results.json: run make bench";
         let (plan, results) = (plan(), serde_json::from_str(&read("ci/bench/results.json")).unwrap());
-        let readme = read("README.md");
-        assert!(fill(&readme, &plan, &results).unwrap() == readme, "README.md is {again}");
+        readme::assert_current("bench", |name| block(name, &plan, &results));
         for plot in &plan.plots {
             let drawn = super::super::plot::draw(&plan, plot, &results).unwrap();
             assert!(read(&format!("ci/bench/{}", plot.file)) == drawn, "{} is {again}", plot.file);

@@ -27,7 +27,7 @@ pub fn save(project: &Project, scenarios: &[Scenario], all: Vec<Rounds>) -> Resu
     fs::create_dir_all(&dir)?;
     fs::write(dir.join(NUMBERS), serde_json::to_string_pretty(&record)? + "\n")?;
     fs::write(dir.join(PICTURE), picture::draw(&record)?)?;
-    readme::rewrite(&project.root, |text| fill(text, &record))?;
+    readme::rewrite(&project.root, "boot", |name| block(name, &record))?;
     project.ui.say(&format!("{DIR}/{NUMBERS}, {DIR}/{PICTURE} and the table of README.md are of this run"));
     Ok(())
 }
@@ -51,12 +51,12 @@ fn about(rounds: usize) -> String {
     )
 }
 
-fn fill(text: &str, record: &Record) -> Result<String> {
-    readme::fill(text, "boot", |name| match name {
+fn block(name: &str, record: &Record) -> Result<String> {
+    match name {
         "table" => Ok(report::markdown(&record.scenarios)),
         "about" => Ok(record.about.clone()),
         _ => bail!("{name}: boot has no such numbers"),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -72,20 +72,17 @@ pub mod tests {
     #[test]
     fn a_number_that_there_is_not_is_an_error() {
         let record = Record { about: "here".to_owned(), scenarios: vec![measured("a", 9.0, 1.0)] };
-        let filled = fill("<!-- boot:about -->\n<!-- /boot -->", &record).unwrap();
-        assert_eq!(filled, "<!-- boot:about -->\nhere\n<!-- /boot -->");
-        assert!(fill("<!-- boot:abuot -->\n<!-- /boot -->", &record).is_err());
+        assert_eq!(block("about", &record).unwrap(), "here");
+        assert!(block("abuot", &record).is_err());
     }
 
-    /// README.md and the picture are as `make boot` made them of the numbers.
     #[test]
-    fn the_readme_says_what_was_measured() {
+    fn the_documents_say_what_was_measured() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
         let again = "not of ci/bench/boot.json: run make boot ROUNDS=5";
         let record: Record = serde_json::from_str(&read(&format!("{DIR}/{NUMBERS}"))).unwrap();
-        let readme = read("README.md");
-        assert!(fill(&readme, &record).unwrap() == readme, "README.md is {again}");
+        readme::assert_current("boot", |name| block(name, &record));
         let drawn = picture::draw(&record).unwrap();
         assert!(read(&format!("{DIR}/{PICTURE}")) == drawn, "{PICTURE} is {again}");
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The verb `bench`: what loads cost on kernels of one tree, against the targets.
-//! Numbers, charts and README.md are written by a full run on the series of patches/ only;
+//! Numbers, charts and ci/bench/README.md are written by a full run on the series of patches/ only;
 //! any other is in build/bench/.
 
 mod compile;
@@ -99,7 +99,7 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
         fs::write(dir.join(&plot.file), plot::draw(plan, plot, results)?)?;
     }
     if publish {
-        crate::results::readme::rewrite(&project.root, |text| readme::fill(text, plan, results))?;
+        crate::results::readme::rewrite(&project.root, "bench", |name| readme::block(name, plan, results))?;
     }
     let name = dir.strip_prefix(&project.root).unwrap_or(&dir);
     println!("numbers and charts are in {}/", name.display());

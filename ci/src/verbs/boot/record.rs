@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What came of the rows of configs.toml: ci/configs.json, and of that the table of README.md.
+//! What came of the rows of configs.toml: ci/configs.json, and of that the table of
+//! kernel-config/README.md.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -86,7 +87,7 @@ fn nothing(why: String) -> [String; 6] {
     [why, no(), no(), no(), no(), no()]
 }
 
-/// For the terminal and for README.md.
+/// For the terminal and for kernel-config/README.md.
 pub fn table(rows: &Rows) -> Result<Table> {
     let mut table = ui::table([
         "CONFIG=",
@@ -137,7 +138,8 @@ pub fn save(root: &Path, name: &str, outcome: Option<Outcome>) -> Result<()> {
     let mut rows: Rows = numbers::read(&path)?.unwrap_or_default();
     note(&mut rows, name, outcome);
     fs::write(&path, serde_json::to_string_pretty(&rows)? + "\n")?;
-    readme::rewrite(root, |text| fill(text, &rows))
+    readme::rewrite(root, "configs", |name| block(name, &rows))?;
+    Ok(())
 }
 
 /// Puts the outcome in place of what was known of the row.
@@ -146,14 +148,14 @@ fn note(rows: &mut Rows, name: &str, outcome: Option<Outcome>) {
     rows.extend(outcome.map(|outcome| (name.to_owned(), outcome.after(earlier.as_ref()))));
 }
 
-fn fill(text: &str, rows: &Rows) -> Result<String> {
+fn block(name: &str, rows: &Rows) -> Result<String> {
     let mut all: Rows =
         configs::chosen(&["all".to_owned()]).into_iter().map(|name| (name, Outcome::None)).collect();
     all.extend(rows.clone());
-    readme::fill(text, "configs", |name| match name {
+    match name {
         "table" => Ok(table(&all)?.to_string()),
         _ => bail!("{name}: there are no such numbers of configurations"),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -228,24 +230,17 @@ mod tests {
 
     #[test]
     fn a_row_that_has_not_run_says_so() {
-        let filled =
-            fill("<!-- configs:table -->\n<!-- /configs -->", &rows(&[("gcc", booted(None, 0))])).unwrap();
+        let filled = block("table", &rows(&[("gcc", booted(None, 0))])).unwrap();
         let line = |name: &str| filled.lines().find(|line| line.starts_with(&format!("| {name} "))).unwrap();
         assert!(line("clang").contains("has not run yet") && line("gcc").contains("7 passed, 0 failed"));
-        assert!(fill("<!-- configs:other -->\n<!-- /configs -->", &Rows::new()).is_err());
-        assert!(fill("<!-- configs:table -->\n<!-- /configs -->", &rows(&[("tcc", Outcome::None)])).is_err());
+        assert!(block("other", &Rows::new()).is_err());
+        assert!(block("table", &rows(&[("tcc", Outcome::None)])).is_err());
     }
 
-    /// README.md is as `make boot CONFIG=` made it of the numbers.
     #[test]
-    fn the_readme_says_what_came_of_the_rows() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
-        let rows: Rows = serde_json::from_str(&read(NUMBERS)).unwrap();
-        let readme = read("README.md");
-        assert!(
-            fill(&readme, &rows).unwrap() == readme,
-            "README.md is not of {NUMBERS}: make boot CONFIG=<row>"
-        );
+    fn the_documents_say_what_came_of_the_rows() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(NUMBERS);
+        let rows: Rows = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        readme::assert_current("configs", |name| block(name, &rows));
     }
 }

@@ -77,7 +77,7 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
         fs::write(dir.join(&plot.file), readme::draw(plot, results)?)?;
     }
     if publish {
-        crate::results::readme::rewrite(&project.root, |text| readme::fill(text, plan, results))?;
+        crate::results::readme::rewrite(&project.root, "scale", |name| readme::block(name, plan, results))?;
     }
     println!("numbers and charts are in {name}/");
     Ok(())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The table, the section of README.md and the charts, from results.json.
+//! The tables and charts of the documents, from results.json.
 
 use anyhow::{bail, Result};
 
@@ -12,21 +12,18 @@ use crate::results::bench::{
     results::Results,
     target,
 };
-use crate::results::readme;
 use crate::system::ui;
 
-/// The same text with the numbers of scale made anew.
-pub fn fill(text: &str, plan: &Plan, results: &Results) -> Result<String> {
-    readme::fill(text, "scale", |name| {
-        Ok(match name {
-            "about" => results.about.values().cloned().collect::<Vec<_>>().join("\n"),
-            "lead" => lead(plan, results),
-            "table" => table(plan, results),
-            "modules" => modules(plan, results),
-            "targets" => target::table(&plan.targets, results),
-            "plots" => plots(plan, results),
-            _ => bail!("{name}: scale has no such numbers"),
-        })
+/// What is between the markers of this name.
+pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
+    Ok(match name {
+        "about" => results.about.values().cloned().collect::<Vec<_>>().join("\n"),
+        "lead" => lead(plan, results),
+        "table" => table(plan, results),
+        "modules" => modules(plan, results),
+        "targets" => target::table(&plan.targets, results),
+        "plots" => plots(plan, results),
+        _ => bail!("{name}: scale has no such numbers"),
     })
 }
 
@@ -117,7 +114,7 @@ fn modules(plan: &Plan, results: &Results) -> String {
 
 fn plots(plan: &Plan, results: &Results) -> String {
     let drawn = plan.plots.iter().filter(|plot| !lines(plot, results).is_empty());
-    let lines = drawn.map(|plot| format!("![{}](ci/scale/{})", plot.title, plot.file));
+    let lines = drawn.map(|plot| format!("![{}]({})", plot.title, plot.file));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -148,6 +145,7 @@ mod tests {
 
     use super::super::plan::plan;
     use super::*;
+    use crate::results::readme;
 
     fn results() -> Results {
         let mut results = Results::default();
@@ -191,19 +189,17 @@ mod tests {
         assert_eq!(points[0], ("off", vec![(16.0, 144_000.0), (64.0, 576_000.0)]));
         let svg = draw(plot, &results).unwrap();
         assert!(svg.contains("processors") && svg.contains("#D6604D"), "{svg}");
-        assert!(plots(&plan, &results).contains(&format!("(ci/scale/{})", plot.file)));
+        assert!(plots(&plan, &results).contains(&format!("({})", plot.file)));
         assert_eq!(plots(&plan, &Results::default()), "");
     }
 
-    /// README.md and the charts are as `make scale` made them of the numbers.
     #[test]
-    fn the_readme_says_what_was_measured() {
+    fn the_documents_say_what_was_measured() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
         let again = "not of ci/scale/results.json: run make scale";
         let (plan, results) = (plan(), serde_json::from_str(&read("ci/scale/results.json")).unwrap());
-        let readme = read("README.md");
-        assert!(fill(&readme, &plan, &results).unwrap() == readme, "README.md is {again}");
+        readme::assert_current("scale", |name| block(name, &plan, &results));
         for plot in &plan.plots {
             let drawn = draw(plot, &results).unwrap();
             assert!(read(&format!("ci/scale/{}", plot.file)) == drawn, "{} is {again}", plot.file);
