@@ -36,6 +36,7 @@ pub fn run(list: Option<&Path>) -> Result<String> {
         modules: live,
         wall_ms,
         cpu_ms: (after.system_ticks - before.system_ticks) * 10,
+        user_ms: (after.user_ticks - before.user_ticks) * 10,
         switches: after.switches - before.switches,
         peak_vmalloc_kib,
     })?)
@@ -81,6 +82,7 @@ fn udevadm(args: &[&str]) -> Result<()> {
 /// Of the whole machine, since it was started.
 #[derive(Debug, PartialEq)]
 struct Counters {
+    user_ticks: u64,
     system_ticks: u64,
     switches: u64,
 }
@@ -95,8 +97,12 @@ impl Counters {
             let line = stat.lines().find_map(|known| known.strip_prefix(line))?;
             line.split_whitespace().nth(number)?.parse().ok()
         };
-        // After user and nice time.
-        Some(Self { system_ticks: field("cpu ", 2)?, switches: field("ctxt ", 0)? })
+        Some(Self {
+            user_ticks: field("cpu ", 0)?,
+            // After user and nice time.
+            system_ticks: field("cpu ", 2)?,
+            switches: field("ctxt ", 0)?,
+        })
     }
 }
 
@@ -107,7 +113,10 @@ mod tests {
     #[test]
     fn the_counters_are_found() {
         let stat = "cpu  10 20 30 40 50\ncpu0 1 2 3 4 5\nintr 7 8\nctxt 99\nbtime 5\n";
-        assert_eq!(Counters::parse(stat), Some(Counters { system_ticks: 30, switches: 99 }));
+        assert_eq!(
+            Counters::parse(stat),
+            Some(Counters { user_ticks: 10, system_ticks: 30, switches: 99 })
+        );
         assert_eq!(Counters::parse("cpu  1 2\n"), None);
     }
 }

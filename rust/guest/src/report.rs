@@ -124,6 +124,8 @@ pub struct Coldplug {
     pub wall_ms: f64,
     /// CPU time in the kernel, in ticks of 10 ms.
     pub cpu_ms: u64,
+    /// CPU time outside the kernel, in ticks of 10 ms.
+    pub user_ms: u64,
     /// Context switches.
     pub switches: u64,
     /// Above what was in use before.

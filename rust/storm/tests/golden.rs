@@ -51,7 +51,8 @@ fn each_boot_has_the_report_that_it_had() {
 
 #[test]
 fn the_readme_shows_rows_of_a_real_report() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
     let report: Vec<_> = report("debian12-6.12.trace").lines().map(cells).collect();
     let rows: Vec<_> = readme.lines().filter(|line| line.starts_with("| ")).collect();

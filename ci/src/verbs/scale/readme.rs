@@ -90,6 +90,8 @@ pub fn table(plan: &Plan, results: &Results) -> String {
         ("duplicates with memory", "duplicates_with_memory", 1.0),
         ("peak vmalloc MiB", "peak_vmalloc_kib", 1024.0),
         ("settled after s", "wall_ms", 1000.0),
+        ("CPU s, kernel", "cpu_ms", 1000.0),
+        ("CPU s, user", "user_ms", 1000.0),
     ];
     let rows = measured(plan, results).map(|(subject, cpus)| {
         let key = plan::key(subject, cpus);
