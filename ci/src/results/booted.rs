@@ -10,7 +10,7 @@ use anyhow::{anyhow, bail, Result};
 use crate::guests::qemu;
 use crate::guests::supervise::{self, Boot};
 use crate::guests::verdict::{self, FAILED};
-use crate::kernels::{build::Kernel, matrix};
+use crate::kernels::{build::Kernel, configs, matrix};
 use crate::results::kselftest::{self, Tally};
 use crate::results::kunit;
 use crate::series::tree::Tree;
@@ -59,6 +59,9 @@ fn judge(step: &mut Step, tree: &Tree, kernel: &Kernel, boot: Boot) -> Result<Ro
     // A test that failed makes the guest fail; the tests say which.
     if !verdict.is_clean() && verdict.what != FAILED {
         bail!("{verdict}");
+    }
+    if let Some(part) = configs::missing_in_log(&kernel.name, &log) {
+        bail!("the guest does not log {part:?}, as ci/configs.toml wants it");
     }
     let (booting, running) = verdict::halves(&log).ok_or_else(|| anyhow!("the log has no marker"))?;
     let (kunit, mut surprises) = kunit::read(step, &tree.dir, &booting, &kernel.stage)?;

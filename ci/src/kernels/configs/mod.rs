@@ -37,6 +37,8 @@ pub struct Config {
     pub cc: Vec<String>,
     #[serde(default)]
     pub parameter: String,
+    #[serde(default)]
+    logs: Vec<String>,
     pub refused: Option<Refused>,
 }
 
@@ -76,6 +78,11 @@ impl Config {
             None => [common, &configs.fragments, &self.fragments].concat(),
         }
     }
+}
+
+/// What the log of a guest with this kernel lacks, if the kernel is a row.
+pub fn missing_in_log(name: &str, log: &str) -> Option<String> {
+    find(name)?.logs.into_iter().find(|part| !log.contains(part))
 }
 
 /// The compiler of that name.
@@ -123,6 +130,16 @@ mod tests {
             let other = &configs.config[like];
             assert_eq!((&other.compiler, &other.arch), (&row.compiler, &row.arch), "{name} is like {like}");
         }
+    }
+
+    #[test]
+    fn a_log_must_show_what_the_row_is_for() {
+        let log = "[    0.0] Kernel is locked down from Kernel configuration\n";
+        let missing = missing_in_log("sig-force", log);
+        assert_eq!(missing.as_deref(), Some("Loading of unsigned module is rejected"));
+        let log = log.to_owned() + "[    1.1] Loading of unsigned module is rejected\n";
+        assert_eq!(missing_in_log("sig-force", &log), None);
+        assert_eq!(missing_in_log("on", ""), None);
     }
 
     #[test]
