@@ -212,9 +212,15 @@ fn merged(cost: &Value, requests: &Value) -> Result<Value> {
     let mut all = Map::new();
     flatten("", cost, &mut all);
     flatten("", &requests["all"], &mut all);
-    flatten("", &requests["modules"], &mut all);
+    for (name, of_module) in requests["modules"].as_object().context("the trace has no modules")? {
+        // The kernel has not read the name of a request that was merged by inode.
+        flatten(if name.is_empty() { NAMELESS } else { name }, of_module, &mut all);
+    }
     Ok(Value::Object(all))
 }
+
+/// Instead of the name of a module that is not known.
+const NAMELESS: &str = "?";
 
 /// The fields of objects in objects, with the names of those before theirs: `results.EBUSY`.
 fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
@@ -249,11 +255,12 @@ mod tests {
     fn a_modules_numbers_have_its_name_before_them() {
         let requests = json!({
             "lost": 0, "partial": 0, "all": { "requests": 3, "results": { "0": 1 } },
-            "modules": { "a": { "requests": 2, "results": { "EBUSY": 1 } } },
+            "modules": { "": { "requests": 1 }, "a": { "requests": 2, "results": { "EBUSY": 1 } } },
         });
         let all = merged(&json!({ "wall_ms": 1.5 }), &requests).unwrap();
         let wanted = json!({
-            "wall_ms": 1.5, "requests": 3, "results.0": 1, "a.requests": 2, "a.results.EBUSY": 1,
+            "wall_ms": 1.5, "requests": 3, "results.0": 1, "?.requests": 1, "a.requests": 2,
+            "a.results.EBUSY": 1,
         });
         assert_eq!(all, wanted);
     }
