@@ -56,13 +56,13 @@ pub enum Verb {
     Signals,
     /// suites by others on both kernels: selftests, stress-ng, modprobe, udev
     Suites,
-    /// a boot of many processors, with udev and drivers of today, on both kernels: CPUS=16,64
+    /// a boot of many CPUs, with udev and drivers of today, on both kernels: CPUS=16,64
     Scale,
     /// the series on other base kernels: git am and build
     Bases,
     /// the series on another tree, with your hand where needed: KDIR=<git tree, or a name in ci/base.toml>
     Rebase,
-    /// break pending.rs and image.rs on purpose, each bug in turn: a test must notice it
+    /// break pending.rs, image.rs and copying.rs on purpose, each bug in turn: a test must notice it
     Mutants,
     /// what no lock alone orders, by the kernel's memory model: litmus tests, and their broken twins
     Litmus,

@@ -44,7 +44,7 @@ static void __exit named_exit(void)
 }
 module_exit(named_exit);
 
-/* For udev's coldplug: fits each processor. */
+/* For udev's coldplug: fits each CPU. */
 MODULE_ALIAS("cpu:type:*");
 MODULE_DESCRIPTION("One of many modules that depend on each other");
 MODULE_LICENSE("GPL");

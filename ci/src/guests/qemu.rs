@@ -21,7 +21,7 @@ pub fn command(kernel: &Kernel) -> Result<Command> {
     let line = format!("console={} {ours} {}", arch.console, arch.parameter);
     let Some((qemu, machine)) = arch.start.split_first() else {
         let mut um = child::command(&kernel.image);
-        // On one processor: with more, it does not run where processes are traced.
+        // On one CPU: with more, it does not run where processes are traced.
         um.arg(format!("initrd={}", archive.display())).arg(format!("mem={MEMORY}"));
         um.args(["con=null", "con0=null,fd:1"]).args(line.split_whitespace());
         return Ok(um);

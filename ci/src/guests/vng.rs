@@ -20,7 +20,7 @@ pub const OUT: &str = "/tmp/out";
 /// More than a small machine has, as on the large ones that the series is for.
 pub const CPUS: u32 = 8;
 /// Options of virtme-ng: the guest's clock counts instructions, one for each nanosecond. For one
-/// processor.
+/// CPU.
 pub const EXACT: [&str; 2] = ["--disable-kvm", "--qemu-opts=-icount shift=0,sleep=off"];
 /// The verdict on a guest that was killed because it did not come up.
 const HUNG: &str = "hang in boot";

@@ -16,7 +16,7 @@ use crate::system::tools::{Tools, C};
 use crate::system::{made, os::System, project::Project, rust};
 
 /// What takes minutes comes after the download and the look at the room for it. The tools and
-/// the tree then are made side by side: neither keeps two processors busy.
+/// the tree then are made side by side: neither keeps two CPUs busy.
 pub fn set_up(project: &Project) -> Result<(Tools, Tree)> {
     deps::packages(project)?;
     let source = source::of(project)?;

@@ -63,7 +63,7 @@ pub struct Options {
     /// the recorded boot that `storm` reads
     #[arg(long, env = "TRACE", value_name = "file", global = true)]
     pub trace: Option<PathBuf>,
-    /// how many processors the guests of `scale` have, in turn
+    /// how many CPUs the guests of `scale` have, in turn
     #[arg(long, env = "CPUS", value_name = "numbers", default_value = "16,64", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=128), global = true)]
     pub cpus: Vec<u32>,
     /// the verbs that `all` runs, with commas between them

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The verb `latency`: for how long interrupts or preemption are off at most while the duplicates
-//! of a load are woken, on PREEMPT_RT. The guest has one processor, whose clock counts
+//! of a load are woken, on PREEMPT_RT. The guest has one CPU, whose clock counts
 //! instructions, so that numbers repeat.
 
 use std::collections::BTreeMap;

@@ -52,7 +52,7 @@ fn machine(project: &Project) -> Vec<(String, String, String)> {
     let guests = if vng::kvm_works() { "KVM" } else { "no KVM: guests are emulated" };
     vec![
         row("project", or_none(series), project.root.display().to_string()),
-        row("system", system, format!("{}, {cpus} processors, {guests}", or_none(kernel))),
+        row("system", system, format!("{}, {cpus} CPUs, {guests}", or_none(kernel))),
         row("base", base(project), or_none(kernel_tree(project).map(|dir| dir.display().to_string()))),
     ]
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! udev's coldplug of the processors, as at boot: for each of them one of its workers loads all
+//! udev's coldplug of the CPUs, as at boot: for each of them one of its workers loads all
 //! modules that fit.
 
 use std::{

@@ -32,7 +32,7 @@ enum Mode {
         #[arg(long, default_value_t = 21)]
         rounds: u32,
     },
-    /// What udev does at boot: for each processor it loads all modules that fit
+    /// What udev does at boot: for each CPU it loads all modules that fit
     Coldplug {
         /// The modules that must be live then, and are unloaded: a modules.dep that is beside
         /// them; without it, what udev has loaded stays

@@ -64,7 +64,7 @@ pub struct Episode {
     pub signals: Vec<(usize, bool, u32)>,
     /// A process takes what memory there is.
     pub hog: bool,
-    /// Processors go and come back.
+    /// CPUs go and come back.
     pub hotplug: bool,
 }
 

@@ -37,7 +37,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Requests that wait for each other are not all asleep, ever.
 const SETTLE: Duration = Duration::from_secs(60);
-/// The switch of the second processor.
+/// The switch of the second CPU.
 const ONLINE: &str = "/sys/devices/system/cpu/cpu1/online";
 /// What the hog leaves of the memory, in bytes.
 const SPARED: usize = 256 << 20;
@@ -377,7 +377,7 @@ fn hog(bytes: usize) {
     nix::unistd::pause();
 }
 
-/// Takes the second processor away and gives it back, until it is killed.
+/// Takes the second CPU away and gives it back, until it is killed.
 fn hotplug() {
     while files::write(ONLINE, "0").is_ok() {
         sleep(Duration::from_millis(20));

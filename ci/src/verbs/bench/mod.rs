@@ -82,9 +82,9 @@ fn about(plan: &Plan, kernels: &Kernels, quick: bool) -> BTreeMap<String, String
             upto(&plan.base)
         )),
         ("Noisy", format!(
-            "wall and CPU time: medians of {rounds} rounds on {CPUS} virtual processors, {emulated} on {host} cores."
+            "wall and CPU time: medians of {rounds} rounds on {CPUS} virtual CPUs, {emulated} on {host} cores."
         )),
-        ("Exact", "counts: how often init ran; instructions, of a guest with one processor whose clock \
+        ("Exact", "counts: how often init ran; instructions, of a guest with one CPU whose clock \
                    counts them (QEMU's `-icount`); bytes copied, those of files to the byte, those of \
                    memory in pages that the kernel looked at.".to_owned()),
     ];

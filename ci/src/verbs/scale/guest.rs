@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! One guest: a kernel with a Debian's user space in memory. It measures udev's coldplug of
-//! the processors, and the burst.
+//! the CPUs, and the burst.
 
 use std::fs::{self, File};
 use std::io;
@@ -47,7 +47,7 @@ echo \"{DONE}$?\" > /dev/kmsg
 poweroff -f
 ";
 
-/// The processors are there, and what their drivers are named for: udev has seen none of it.
+/// The CPUs are there, and what their drivers are named for: udev has seen none of it.
 const COLDPLUG: &str = "\
 udevd=/usr/lib/systemd/systemd-udevd
 [ -x $udevd ] || udevd=/lib/systemd/systemd-udevd
@@ -95,7 +95,7 @@ pub fn run(
     programs: &Path,
     cpus: u32,
 ) -> Result<Measured> {
-    let name = format!("{}, {cpus} processors, {}", debian.name, parts.label);
+    let name = format!("{}, {cpus} CPUs, {}", debian.name, parts.label);
     let out = project.root.join(format!("build/results/scale-{}-{cpus}-{}", debian.suite, parts.label));
     files::empty(&out)?;
     project.ui.step(&name, |step| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The verb `scale`: what udev asks for at the boot of a machine with many processors, on the
+//! The verb `scale`: what udev asks for at the boot of a machine with many CPUs, on the
 //! kernel without and with the option, against the targets.
 
 mod debian;

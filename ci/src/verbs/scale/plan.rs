@@ -71,12 +71,12 @@ impl Plan {
 
 /// As results have it.
 pub fn key(subject: &str, cpus: u32) -> String {
-    format!("{subject}, {cpus} processors")
+    format!("{subject}, {cpus} CPUs")
 }
 
-/// The number of processors of a key of this subject.
+/// The number of CPUs of a key of this subject.
 pub fn cpus(subject: &str, key: &str) -> Option<u32> {
-    key.strip_prefix(subject)?.strip_prefix(", ")?.strip_suffix(" processors")?.parse().ok()
+    key.strip_prefix(subject)?.strip_prefix(", ")?.strip_suffix(" CPUs")?.parse().ok()
 }
 
 pub fn plan() -> Plan {
@@ -108,7 +108,7 @@ mod tests {
     fn a_key_says_how_many_processors() {
         assert_eq!(cpus("Debian 12", &key("Debian 12", 64)), Some(64));
         assert_eq!(cpus("Debian 1", &key("Debian 12", 64)), None);
-        assert_eq!(cpus("Debian 12", "Debian 12, many processors"), None);
+        assert_eq!(cpus("Debian 12", "Debian 12, many CPUs"), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
     })
 }
 
-/// What was measured of each subject, in the order of processors.
+/// What was measured of each subject, in the order of CPUs.
 fn measured<'a>(plan: &'a Plan, results: &'a Results) -> impl Iterator<Item = (&'a str, u32)> {
     plan.subjects().flat_map(|subject| counts(subject, results).into_iter().map(move |cpus| (subject, cpus)))
 }
@@ -120,9 +120,9 @@ fn plots(plan: &Plan, results: &Results) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The chart over the number of processors.
+/// The chart over the number of CPUs.
 pub fn draw(plot: &Plot, results: &Results) -> Result<String> {
-    plot::draw_lines(plot, "processors", &lines(plot, results))
+    plot::draw_lines(plot, "CPUs", &lines(plot, results))
 }
 
 fn lines(plot: &Plot, results: &Results) -> Vec<Line> {
@@ -172,7 +172,7 @@ mod tests {
     fn a_row_has_what_was_measured_of_a_guest() {
         let table = table(&plan(), &results());
         assert_eq!(table.lines().count(), 4, "{table}");
-        let wanted = ["Debian 12, 64 processors", "256 → 256", "64 → 64", "9 → 1", "576 → 64"];
+        let wanted = ["Debian 12, 64 CPUs", "256 → 256", "64 → 64", "9 → 1", "576 → 64"];
         assert_eq!(row(&table, "Debian 12, 64"), wanted);
     }
 
@@ -190,7 +190,7 @@ mod tests {
         let points = lines(plot, &results);
         assert_eq!(points[0], ("off", vec![(16.0, 144_000.0), (64.0, 576_000.0)]));
         let svg = draw(plot, &results).unwrap();
-        assert!(svg.contains("processors") && svg.contains("#D6604D"), "{svg}");
+        assert!(svg.contains("CPUs") && svg.contains("#D6604D"), "{svg}");
         assert!(plots(&plan, &results).contains(&format!("({})", plot.file)));
         assert_eq!(plots(&plan, &Results::default()), "");
     }
