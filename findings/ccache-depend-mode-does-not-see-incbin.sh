@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
-# ccache 4.7.5 (Debian 12, 4.8+really4.7.5-1) in depend mode: an object that is made of a file by
-# .incbin comes from the cache when that file has changed. Without depend mode, ccache finds the
-# directive and compiles. A kernel is such an object on arm, where piggy.S includes the compressed
-# image and does not change itself: a build ends without a word, with the kernel of an earlier one.
+# ccache 4.7.5 (Debian 12, 4.8+really4.7.5-1) in depend mode returns a stale object if only a file
+# that .incbin includes has changed. Without depend mode, ccache finds the directive and compiles.
+# On arm, piggy.S of the kernel includes the compressed image and does not change itself. So the
+# build succeeds, with an old kernel. Runs on Debian 12.
 #
 # Seen: "depend mode: one", "otherwise: two"
 set -eu

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 # gcc 12.2.0 (Debian 12, 12.2.0-14+deb12u1) with -O2 puts the variables of a section in the reverse
-# order of the source. MODULE_INFO() makes such variables, in .modinfo. So which tag follows the
-# name of a module differs between a kernel that GCC has built and one that clang has, which keeps
-# the order of the source. -fno-toplevel-reorder keeps it, too.
+# order of the source. clang keeps that order, and -fno-toplevel-reorder makes GCC keep it.
+# MODULE_INFO() makes such variables, in .modinfo. So GCC and clang put different tags after the
+# name of a module. Runs on Debian 12.
 #
 # Seen: "-O2: license author name", "-O2 -fno-toplevel-reorder: name author license"
 set -eu
