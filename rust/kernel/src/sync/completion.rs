@@ -101,7 +101,7 @@ impl Completion {
     ///
     /// This method wakes up one of the tasks waiting on this completion, in the order in which they
     /// came. If there is none, the next one to wait does not sleep. It may be called from any
-    /// context.
+    /// context but NMI.
     ///
     /// See also [`Completion::complete_all`], which disables interrupts until it has woken all.
     ///
