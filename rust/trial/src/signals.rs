@@ -253,6 +253,8 @@ fn owner_whose_init_oopses(scene: &Scene) -> Result<()> {
 fn other_files_load(scene: &Scene) -> Result<()> {
     const FILES: usize = 256;
     let image = Image::read(scene.dir, OTHER)?.plain;
+    gate::program(0, 0)?;
+    gate::open(true)?;
     let files = (0..FILES).map(|_| memory::file(&image)).collect::<Result<Vec<_>, _>>()?;
     for (number, file) in files.iter().enumerate() {
         let wanted = if number == 0 { 0 } else { libc::EEXIST };
