@@ -21,6 +21,7 @@ use guest::{
     process,
 };
 use nix::{
+    sched::{sched_getaffinity, sched_setaffinity, CpuSet},
     sys::{
         ptrace,
         signal::Signal,
@@ -251,16 +252,32 @@ fn owner_whose_init_oopses(scene: &Scene) -> Result<()> {
 /// Of many new files, none counts as the file of the load that never ends: its inode is still
 /// there, so that no other has its address.
 fn other_files_load(scene: &Scene) -> Result<()> {
-    const FILES: usize = 256;
-    let image = Image::read(scene.dir, OTHER)?.plain;
     gate::program(0, 0)?;
     gate::open(true)?;
-    let files = (0..FILES).map(|_| memory::file(&image)).collect::<Result<Vec<_>, _>>()?;
-    for (number, file) in files.iter().enumerate() {
+    for (number, file) in new_files(&Image::read(scene.dir, OTHER)?.plain)?.iter().enumerate() {
         let wanted = if number == 0 { 0 } else { libc::EEXIST };
         ended(&mut load_file(OTHER, file)?, End::Returned(wanted))?;
     }
     gate::remove(OTHER)
+}
+
+/// Enough to get the memory of every inode that was freed: from each CPU, which keeps some, and
+/// after RCU has freed it.
+fn new_files(image: &[u8]) -> Result<Vec<OwnedFd>> {
+    const OF_EACH_CPU: usize = 100;
+    sleep(Duration::from_secs(1));
+    let anywhere = sched_getaffinity(Pid::from_raw(0))?;
+    let mut files = vec![];
+    for cpu in (0..CpuSet::count()).filter(|&cpu| anywhere.is_set(cpu) == Ok(true)) {
+        let mut one = CpuSet::new();
+        one.set(cpu)?;
+        sched_setaffinity(Pid::from_raw(0), &one)?;
+        for _ in 0..OF_EACH_CPU {
+            files.push(memory::file(image)?);
+        }
+    }
+    sched_setaffinity(Pid::from_raw(0), &anywhere)?;
+    Ok(files)
 }
 
 fn owner_killed_when_modules_are_disabled(scene: &Scene) -> Result<()> {
