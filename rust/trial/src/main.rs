@@ -5,6 +5,7 @@
 //! For a guest that may be lost; nothing of it is for a machine with a purpose.
 
 mod audit;
+mod call;
 mod episode;
 mod faults;
 mod gate;
@@ -17,6 +18,7 @@ mod memory;
 mod operations;
 mod parity;
 mod pool;
+mod replies;
 mod request;
 mod signals;
 mod soak;

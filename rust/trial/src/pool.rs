@@ -4,22 +4,18 @@
 //! to fork one than for what it is asked to do.
 
 use std::{
-    cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::OwnedFd,
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixDatagram},
     },
     rc::Rc,
 };
 
-use anyhow::{ensure, Context, Result};
+use anyhow::{Context, Result};
 use guest::process;
 use nix::{
-    errno::Errno,
     fcntl::OFlag,
-    poll::{poll, PollFd, PollFlags},
     sys::{
         signal::{kill, Signal},
         wait::{waitpid, WaitPidFlag, WaitStatus},
@@ -27,13 +23,10 @@ use nix::{
     unistd::{pipe2, read, write, Pid},
 };
 
-use crate::request::Request;
-
-/// In place of an errno: the worker waits for all others, and, once more, it has begun.
-const READY: u32 = u32::MAX;
-/// Milliseconds that a worker may take to get ready.
-const PATIENCE: u16 = 60_000;
-const RECORD: usize = 8;
+use crate::{
+    replies::{self, Replies, READY},
+    request::Request,
+};
 
 /// Which request: of which episode, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,15 +56,6 @@ struct Worker {
     address: SocketAddr,
 }
 
-/// What the workers have said, each identified by its place among them.
-pub struct Replies {
-    pipe: OwnedFd,
-    ends: RefCell<BTreeMap<usize, i32>>,
-    ready: Cell<usize>,
-    /// A signal may reach them late.
-    spoiled: RefCell<BTreeSet<usize>>,
-}
-
 impl Pool {
     /// Without any worker yet.
     pub fn new() -> Result<Self> {
@@ -81,25 +65,20 @@ impl Pool {
             orders: UnixDatagram::unbound()?,
             start: nix::unistd::pipe()?,
             answer,
-            replies: Rc::new(Replies {
-                pipe,
-                ends: RefCell::default(),
-                ready: Cell::new(0),
-                spoiled: RefCell::default(),
-            }),
+            replies: Rc::new(Replies::new(pipe)),
         })
     }
 
     /// Makes the requests of `tickets`, with the names of their modules, all at the same moment.
     pub fn start(&mut self, tickets: &[(Ticket, &str)], serve: Serve) -> Result<Vec<Request>> {
-        for slot in std::mem::take(&mut *self.replies.spoiled.borrow_mut()) {
+        for slot in self.replies.take_spoiled() {
             self.workers[slot].end();
             self.workers[slot] = self.fork(slot, serve)?;
         }
         while self.workers.len() < tickets.len() {
             self.workers.push(self.fork(self.workers.len(), serve)?);
         }
-        self.replies.ends.borrow_mut().clear();
+        self.replies.forget();
         let mut requests = vec![];
         for (slot, (worker, (ticket, module))) in self.workers.iter().zip(tickets).enumerate() {
             self.orders.send_to_addr(&ticket.encode(), &worker.address)?;
@@ -123,8 +102,7 @@ impl Pool {
     /// The life of a worker, until it gives up.
     fn work(&self, slot: usize, socket: &UnixDatagram, serve: Serve) -> i32 {
         let say = |what: u32| {
-            let record = (slot as u64) << 32 | u64::from(what);
-            let _ = write(&self.answer, &record.to_ne_bytes());
+            let _ = write(&self.answer, &replies::record(slot, what));
         };
         let mut bytes = [0; 16];
         while let Ok(16) = socket.recv(&mut bytes) {
@@ -141,7 +119,7 @@ impl Pool {
     /// Ends all workers, so that nothing of them is in memory.
     pub fn clear(&mut self) {
         self.workers.drain(..).for_each(|worker| worker.end());
-        self.replies.spoiled.borrow_mut().clear();
+        self.replies.take_spoiled();
     }
 }
 
@@ -158,47 +136,6 @@ impl Worker {
             let _ = kill(self.pid, Signal::SIGKILL);
             let _ = waitpid(self.pid, None);
         }
-    }
-}
-
-impl Replies {
-    /// What a worker's request came to, if it has ended.
-    pub fn take(&self, slot: usize) -> Result<Option<i32>> {
-        self.read()?;
-        Ok(self.ends.borrow_mut().remove(&slot))
-    }
-
-    /// The worker has ended, or will, before it can take another ticket.
-    pub fn spoil(&self, slot: usize) {
-        self.spoiled.borrow_mut().insert(slot);
-    }
-
-    fn read(&self) -> Result<()> {
-        let mut ends = self.ends.borrow_mut();
-        let mut buffer = [0; RECORD * 512];
-        loop {
-            let len = match read(&self.pipe, &mut buffer) {
-                Err(Errno::EAGAIN) => return Ok(()),
-                len => len?,
-            };
-            for record in buffer[..len].chunks_exact(RECORD) {
-                let record = u64::from_ne_bytes(record.try_into().expect("a whole record"));
-                match record as u32 {
-                    READY => self.ready.set(self.ready.get() + 1),
-                    errno => _ = ends.insert((record >> 32) as usize, errno as i32),
-                }
-            }
-        }
-    }
-
-    fn wait_until_ready(&self, count: usize) -> Result<()> {
-        while self.ready.get() < count {
-            let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
-            ensure!(poll(&mut fds, PATIENCE)? > 0, "a worker does not get ready");
-            self.read()?;
-        }
-        self.ready.set(0);
-        Ok(())
     }
 }
 

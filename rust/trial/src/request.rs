@@ -22,7 +22,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::pool::Replies;
+use crate::replies::Replies;
 
 /// Stands for all that the kernel keeps to itself, such as ERESTARTSYS: an exit code has 8 bits.
 pub const NO_ERRNO: i32 = 255;
