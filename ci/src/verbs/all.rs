@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn no_result_depends_on_a_document_that_verbs_fill() {
+        let (git, plan) = (Git::at(root()), plan());
+        for document in readme::DOCUMENTS {
+            let args = ["ls-files", "--"].into_iter().chain(plan.written.iter().map(String::as_str));
+            let written = git.capture(args).unwrap();
+            assert!(written.lines().any(|path| path == document), "{document} counts as a change");
+        }
+    }
+
+    #[test]
     fn what_a_verb_says_last_is_no_row_of_a_table() {
         assert_eq!(last_line("a\n3 passed, 0 failed\n| a | b |\n|---|---|\n\n"), "3 passed, 0 failed");
         assert_eq!(last_line(""), "");
