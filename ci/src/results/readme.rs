@@ -27,14 +27,12 @@ pub fn fill(text: &str, verb: &str, block: impl Fn(&str) -> Result<String>) -> R
     Ok(filled + rest)
 }
 
-/// Fills the documents below `root` that have markers of `verb`, and returns those that have
-/// changed. It is an error if none has such markers.
-pub fn rewrite(root: &Path, verb: &str, block: impl Fn(&str) -> Result<String>) -> Result<Vec<&'static str>> {
-    let changed = outdated(root, verb, block)?;
-    for (name, filled) in &changed {
+/// Fills the documents below `root` that have markers of `verb`. It is an error if none has.
+pub fn rewrite(root: &Path, verb: &str, block: impl Fn(&str) -> Result<String>) -> Result<()> {
+    for (name, filled) in outdated(root, verb, block)? {
         fs::write(root.join(name), filled).with_context(|| format!("cannot write {name}"))?;
     }
-    Ok(changed.into_iter().map(|(name, _)| name).collect())
+    Ok(())
 }
 
 /// The documents that filling would change, with the new text.
@@ -63,7 +61,7 @@ fn outdated(
 pub fn assert_current(verb: &str, block: impl Fn(&str) -> Result<String>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let names: Vec<&str> = outdated(root, verb, block).unwrap().into_iter().map(|(name, _)| name).collect();
-    assert!(names.is_empty(), "{names:?} are not as make {verb} makes them of its numbers: run it again");
+    assert!(names.is_empty(), "{names:?}: what is behind <!-- {verb}: is not of the numbers: measure again");
 }
 
 #[cfg(test)]
@@ -99,8 +97,10 @@ mod tests {
             .contains("no document has <!-- v:"));
         let path = dir.path().join("ci/README.md");
         fs::write(&path, "<!-- v:one -->\n<!-- /v -->\n").unwrap();
-        assert_eq!(rewrite(dir.path(), "v", number).unwrap(), ["ci/README.md"]);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "<!-- v:one -->\n1\n<!-- /v -->\n");
-        assert!(rewrite(dir.path(), "v", number).unwrap().is_empty());
+        let filled = "<!-- v:one -->\n1\n<!-- /v -->\n";
+        assert_eq!(outdated(dir.path(), "v", number).unwrap(), [("ci/README.md", filled.to_owned())]);
+        rewrite(dir.path(), "v", number).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), filled);
+        assert!(outdated(dir.path(), "v", number).unwrap().is_empty());
     }
 }

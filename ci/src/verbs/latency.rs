@@ -137,8 +137,7 @@ fn table(numbers: &Numbers) -> String {
 
 fn save(root: &Path, numbers: &Numbers) -> Result<()> {
     fs::write(root.join(NUMBERS), serde_json::to_string_pretty(numbers)? + "\n")?;
-    readme::rewrite(root, "latency", |name| block(name, numbers))?;
-    Ok(())
+    readme::rewrite(root, "latency", |name| block(name, numbers))
 }
 
 fn block(name: &str, numbers: &Numbers) -> Result<String> {

@@ -138,8 +138,7 @@ pub fn save(root: &Path, name: &str, outcome: Option<Outcome>) -> Result<()> {
     let mut rows: Rows = numbers::read(&path)?.unwrap_or_default();
     note(&mut rows, name, outcome);
     fs::write(&path, serde_json::to_string_pretty(&rows)? + "\n")?;
-    readme::rewrite(root, "configs", |name| block(name, &rows))?;
-    Ok(())
+    readme::rewrite(root, "configs", |name| block(name, &rows))
 }
 
 /// Puts the outcome in place of what was known of the row.
