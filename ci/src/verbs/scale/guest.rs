@@ -47,13 +47,16 @@ echo \"{DONE}$?\" > /dev/kmsg
 poweroff -f
 ";
 
-/// The CPUs are there, and what their drivers are named for: udev has seen none of it.
+/// The CPUs are there, and what their drivers are named for: udev has seen none of it. A write
+/// to /proc/profile resets it.
 const COLDPLUG: &str = "\
 udevd=/usr/lib/systemd/systemd-udevd
 [ -x $udevd ] || udevd=/lib/systemd/systemd-udevd
 $udevd --daemon || exit
 sh /record.sh start || exit
+echo > /proc/profile
 cost coldplug > coldplug.json || exit
+cat /proc/profile > profile || exit
 sh /record.sh stop > trace || exit
 ";
 
@@ -176,8 +179,10 @@ fn command(Parts { plan, kernel, .. }: &Parts, initrd: &Path, out: &Path, cpus: 
     qemu.arg("-virtfs").arg(format!("local,path={out},mount_tag={RESULTS},security_model=none"));
     qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
     let arch = &kernel.arch;
-    qemu.arg("-append")
-        .arg(format!("console={} rdinit=/init panic=-1 printk.devkmsg=on {}", arch.console, arch.parameter));
+    qemu.arg("-append").arg(format!(
+        "console={} rdinit=/init panic=-1 printk.devkmsg=on profile=2 {}",
+        arch.console, arch.parameter
+    ));
     qemu
 }
 
