@@ -25,6 +25,7 @@ pub struct Task {
     state: Mutex<State>,
     wake: Condvar,
     locks: AtomicUsize,
+    locks_taken: AtomicUsize,
     rcu_readers: AtomicUsize,
 }
 
@@ -126,6 +127,7 @@ impl Task {
             state: Mutex::default(),
             wake: Condvar::new(),
             locks: AtomicUsize::new(0),
+            locks_taken: AtomicUsize::new(0),
             rcu_readers: AtomicUsize::new(0),
         })
     }
@@ -205,6 +207,12 @@ impl Task {
 
     pub(crate) fn locked(&self) {
         self.locks.fetch_add(1, Relaxed);
+        self.locks_taken.fetch_add(1, Relaxed);
+    }
+
+    /// How often the task has taken a global lock.
+    pub fn locks_taken(&self) -> usize {
+        self.locks_taken.load(Relaxed)
     }
 
     pub(crate) fn unlocked(&self) {

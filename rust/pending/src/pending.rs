@@ -240,6 +240,10 @@ impl Duplicate {
     // As above.
     #[inline(never)]
     fn of(name: &CStr) -> Result<Option<Self>> {
+        // Most requests of a burst come once the module is live. They do not take the lock.
+        if let Some(State::Live) = State::of(name, &rcu::read_lock()) {
+            return Err(EEXIST);
+        }
         let load = look_up(&PENDING.lock(), name)?;
         Ok(load.map(Self::new))
     }
@@ -341,7 +345,8 @@ impl Claim {
     /// [`EEXIST`] if the module is live, and the image is large.
     fn of_image(image: &dyn Image) -> Result<Self> {
         let is_small = image.len() <= SMALL;
-        if is_small && PENDING.lock().is_empty() {
+        // Whoever has the lock most likely has a load pending.
+        if is_small && PENDING.try_lock().is_some_and(|pending| pending.is_empty()) {
             return Ok(Self::Nothing);
         }
         let mut room = [0; image::NAME_LEN];

@@ -54,17 +54,30 @@ impl<B: GlobalLockBackend> GlobalLock<B> {
     /// Takes the lock.
     pub fn lock(&'static self) -> GlobalGuard<B> {
         task::current().might_sleep();
+        GlobalGuard::new(self.get().lock().unwrap())
+    }
+
+    /// Takes the lock if nobody has it.
+    pub fn try_lock(&'static self) -> Option<GlobalGuard<B>> {
+        self.get().try_lock().ok().map(GlobalGuard::new)
+    }
+
+    fn get(&'static self) -> &'static Mutex<B::Item> {
         // SAFETY: It is null, or was made above and is freed when nothing runs any more.
-        let lock = unsafe { self.lock.load(Relaxed).as_ref() }.expect("used before init()");
-        let guard = lock.lock().unwrap();
-        task::current().locked();
-        GlobalGuard { guard }
+        unsafe { self.lock.load(Relaxed).as_ref() }.expect("used before init()")
     }
 }
 
 /// A global lock that is held.
 pub struct GlobalGuard<B: GlobalLockBackend> {
     guard: MutexGuard<'static, B::Item>,
+}
+
+impl<B: GlobalLockBackend> GlobalGuard<B> {
+    fn new(guard: MutexGuard<'static, B::Item>) -> Self {
+        task::current().locked();
+        Self { guard }
+    }
 }
 
 impl<B: GlobalLockBackend> Deref for GlobalGuard<B> {
