@@ -25,7 +25,6 @@ pub struct Task {
     state: Mutex<State>,
     wake: Condvar,
     locks: AtomicUsize,
-    locks_taken: AtomicUsize,
     rcu_readers: AtomicUsize,
 }
 
@@ -127,7 +126,6 @@ impl Task {
             state: Mutex::default(),
             wake: Condvar::new(),
             locks: AtomicUsize::new(0),
-            locks_taken: AtomicUsize::new(0),
             rcu_readers: AtomicUsize::new(0),
         })
     }
@@ -207,12 +205,6 @@ impl Task {
 
     pub(crate) fn locked(&self) {
         self.locks.fetch_add(1, Relaxed);
-        self.locks_taken.fetch_add(1, Relaxed);
-    }
-
-    /// How often the task has taken a global lock.
-    pub fn locks_taken(&self) -> usize {
-        self.locks_taken.load(Relaxed)
     }
 
     pub(crate) fn unlocked(&self) {

@@ -240,10 +240,6 @@ impl Duplicate {
     // As above.
     #[inline(never)]
     fn of(name: &CStr) -> Result<Option<Self>> {
-        // Most requests of a burst come once the module is live. They do not take the lock.
-        if let Some(State::Live) = State::of(name, &rcu::read_lock()) {
-            return Err(EEXIST);
-        }
         let load = look_up(&PENDING.lock(), name)?;
         Ok(load.map(Self::new))
     }

@@ -314,19 +314,6 @@ mod memory_runs_out {
     }
 
     #[test]
-    fn a_refusal_by_a_live_module_takes_no_lock() {
-        explore(|| {
-            let _module = Module::add(NAME, LIVE);
-            let before = task::current().locks_taken();
-            assert_eq!(refusal(NAME), EEXIST);
-            assert_eq!(look(NAME), EEXIST);
-            assert_eq!(task::current().locks_taken(), before);
-            own(OTHER).succeed();
-            assert!(task::current().locks_taken() > before);
-        });
-    }
-
-    #[test]
     fn a_copy_without_memory_is_neither_noted_down_nor_waits() {
         explore(|| {
             let first = copy(NAME);
