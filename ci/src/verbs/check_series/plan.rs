@@ -39,6 +39,8 @@ pub struct Check {
     pub name: String,
     #[serde(default)]
     files: Vec<String>,
+    #[serde(default)]
+    except: Vec<String>,
     pub config: Option<String>,
     #[serde(default)]
     run: Vec<String>,
@@ -111,7 +113,8 @@ impl Check {
 
     /// Those of `files` that it is for.
     pub fn files<'a>(&self, files: &'a [String]) -> Vec<&'a str> {
-        let is_for = |file: &&str| self.files.iter().any(|pattern| is_like(file, pattern));
+        let any = |patterns: &[String], file: &str| patterns.iter().any(|pattern| is_like(file, pattern));
+        let is_for = |file: &&str| any(&self.files, file) && !any(&self.except, file);
         files.iter().map(String::as_str).filter(is_for).collect()
     }
 
@@ -187,6 +190,8 @@ mod tests {
         let files = ["kernel/module/main.c", "rust/kernel/lib.rs", "kernel/module/pending.rs"];
         let like = |pattern| files.iter().filter(|file| is_like(file, pattern)).count();
         assert_eq!((like("*.rs"), like("rust/*.rs"), like("*.h")), (2, 1, 0));
+        let check: Check = toml::from_str("name = 'x'\nfiles = ['*.rs']\nexcept = ['rust/']").unwrap();
+        assert_eq!(check.files(&files.map(str::to_owned)), ["kernel/module/pending.rs"]);
     }
 
     #[test]
