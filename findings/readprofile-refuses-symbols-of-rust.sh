@@ -15,7 +15,7 @@ readprofile=$dir/root/usr/sbin/readprofile
 "$readprofile" --version
 
 # A function of a kernel with RUST=y, as rustc names it, between two of C.
-symbol=_RINvNtCs2DxGA1hvVcO_4core3ptr13drop_in_placeINtNtNtCsl7L7n58I0Vr_6kernel4sync3arc3ArcINtNtCs31yWvGMsIqH_7pending13pending_kunit7ResultsINtNtB4_6result6ResultjNtNtBN_5error5ErrorEEEEB1q_
+symbol=_RNvXsh_NtCsl7L7n58I0Vr_6kernel8platformINtNtNtB7_4sync4aref4ARefNtB5_6DeviceEINtNtCs2DxGA1hvVcO_4core7convert4FromRIB10_NtNtB7_6device12CoreInternalEE4from
 cat > System.map <<MAP
 ffffffff81000000 T _stext
 ffffffff81000004 T first
