@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Numbers in the cover letter: its tables are made of what `boot` and `bench` have
-//! measured, by `make patches`, never by hand. A table is a paragraph; its first line says
+//! Numbers in the cover letter: its tables are made of what `scale`, `boot` and `bench`
+//! have measured, by `make patches`, never by hand. A table is a paragraph; its first line says
 //! which one it is.
 
 use anyhow::{Context, Result};
 
-use crate::results::{bench::readme, burst::record};
+use crate::results::{bench, burst::record, scale};
 use crate::series::patches;
 use crate::system::{git::Git, project::Project};
 
@@ -22,8 +22,9 @@ struct Table {
 pub fn outdated(project: &Project, git: &Git) -> Result<Option<String>> {
     let letter = patches::letter(git)?;
     let tables = [
+        ("64 CPUs, Debian 12", scale::readme::cover(&project.root)?),
         ("requests at the same moment", record::cover(&project.root)?),
-        ("exact", readme::cover(&project.root)?),
+        ("exact", bench::readme::cover(&project.root)?),
     ];
     let mut tables = tables.into_iter().filter_map(|(name, rows)| Some(Table { name, rows: rows? }));
     let filled = tables.try_fold(letter.clone(), |text, table| fill(&text, &table))?;

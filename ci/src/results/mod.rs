@@ -11,4 +11,5 @@ pub mod kunit;
 pub mod letter;
 pub mod numbers;
 pub mod readme;
+pub mod scale;
 pub mod storm;

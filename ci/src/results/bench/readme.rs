@@ -86,23 +86,22 @@ fn counted(results: &Results) -> String {
     let names: Vec<&str> = kernels(results).collect();
     let mut table = ui::table(["exact"].into_iter().chain(names.iter().copied()));
     for (what, key, field) in COUNTED {
-        let cells = names.iter().map(|kernel| one(results, kernel, key, field));
+        let cells = names.iter().map(|kernel| one(results, kernel, (key, field), 1.0));
         table.add_row([what.to_owned()].into_iter().chain(cells));
     }
     table.to_string()
 }
 
-/// The rows of the cover letter's table.
-pub fn plain(results: &Results) -> Vec<[String; 3]> {
-    let row = |(what, key, field): (&str, &str, &str)| {
-        [what.to_owned(), one(results, "off", key, field), one(results, "on", key, field)]
-    };
-    COUNTED.into_iter().map(row).collect()
+/// A row of the cover letter: what was measured, without the option, with it.
+pub fn plain(results: &Results, what: &str, number: (&str, &str), scale: f64) -> [String; 3] {
+    let cell = |kernel| one(results, kernel, number, scale);
+    [what.to_owned(), cell("off"), cell("on")]
 }
 
 /// A number; empty if there is none.
-fn one(results: &Results, kernel: &str, key: &str, field: &str) -> String {
-    results.number(&(kernel.into(), key.into(), field.into())).map_or(String::new(), number)
+fn one(results: &Results, kernel: &str, (key, field): (&str, &str), scale: f64) -> String {
+    let value = results.number(&(kernel.into(), key.into(), field.into()));
+    value.map_or(String::new(), |value| number(value / scale))
 }
 
 fn plots(plan: &Plan, results: &Results) -> String {
@@ -114,7 +113,8 @@ fn plots(plan: &Plan, results: &Results) -> String {
 /// What the cover letter shows of it.
 pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
     let results = numbers::read::<Results>(&root.join(DIR).join(NUMBERS))?;
-    Ok(results.map(|results| plain(&results)))
+    let rows = |results| COUNTED.map(|(what, key, field)| plain(&results, what, (key, field), 1.0));
+    Ok(results.map(|results| rows(results).into()))
 }
 
 #[cfg(test)]

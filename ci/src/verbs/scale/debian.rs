@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::plan::Debian;
+use crate::results::scale::plan::Debian;
 use crate::system::{apt::Apt, child, project::Project, ui::Step};
 
 /// The archive of a Debian, in the cache, by its packages.

@@ -12,10 +12,10 @@ use anyhow::{bail, Context, Result};
 use serde_json::{json, Map, Value};
 
 use super::debian;
-use super::plan::{Debian, Plan};
 use crate::guests::{supervise, verdict::PROGRESS};
 use crate::kernels::build::{stage, Kernel};
 use crate::kernels::initramfs::{DONE, UP};
+use crate::results::scale::plan::{Debian, Plan};
 use crate::results::storm;
 use crate::system::{child, files, project::Project, ui::Step};
 
@@ -242,8 +242,8 @@ fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::plan;
     use super::*;
+    use crate::results::scale::plan::plan;
 
     #[test]
     fn the_scripts_are_such_for_a_shell() {

@@ -4,8 +4,6 @@
 
 mod debian;
 mod guest;
-mod plan;
-mod readme;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,18 +11,17 @@ use std::fs;
 use anyhow::{bail, Result};
 
 use self::guest::{Measured, Parts};
-use self::plan::Plan;
 use crate::kernels::matrix::{self, COMPARED, SCALE};
 use crate::kernels::{build, toolchain};
 use crate::results::bench::{
     results::Results,
     target::{self, Verdict},
 };
+use crate::results::scale::{
+    plan::{self, Plan},
+    readme::{self, DIR, NUMBERS},
+};
 use crate::system::project::Project;
-
-/// Where a full run leaves its numbers.
-const DIR: &str = "ci/scale";
-const NUMBERS: &str = "results.json";
 
 pub fn run(project: &Project) -> Result<()> {
     let (tools, tree) = &toolchain::set_up(project)?;

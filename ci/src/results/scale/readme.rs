@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The tables and charts of the documents, from results.json.
 
+use std::path::Path;
+
 use anyhow::{bail, Result};
 
 use super::plan::{self, Plan};
@@ -8,11 +10,16 @@ use crate::kernels::matrix::COMPARED;
 use crate::results::bench::{
     plan::Plot,
     plot::{self, Line},
-    readme::cell,
+    readme::{cell, plain},
     results::Results,
     target,
 };
+use crate::results::numbers;
 use crate::system::ui;
+
+/// Where a full run leaves its numbers.
+pub const DIR: &str = "ci/scale";
+pub const NUMBERS: &str = "results.json";
 
 /// What is between the markers of this name.
 pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
@@ -59,21 +66,30 @@ fn with_rows<const N: usize>(
     table.to_string()
 }
 
-/// What README.md begins with, of the first Debian's largest guest.
+/// What README.md and the cover letter begin with, of the first Debian's largest guest.
+const LEAD: [Column; 4] = [
+    ("duplicates that allocate memory", "duplicates_with_memory", 1.0),
+    ("peak vmalloc MiB", "peak_vmalloc_kib", 1024.0),
+    ("inits that failed", "failed_inits", 1.0),
+    ("udev is settled after s", "wall_ms", 1000.0),
+];
+
 fn lead(plan: &Plan, results: &Results) -> String {
-    let columns = [
-        ("duplicates that allocate memory", "duplicates_with_memory", 1.0),
-        ("peak vmalloc MiB", "peak_vmalloc_kib", 1024.0),
-        ("inits that failed", "failed_inits", 1.0),
-        ("udev is settled after s", "wall_ms", 1000.0),
-    ];
     let key = largest(plan);
-    let mut table = ui::table(columns.map(|column| column.0));
-    table.add_row(columns.map(|(_, field, scale)| cell(results, &key, &[field], scale)));
+    let mut table = ui::table(LEAD.map(|column| column.0));
+    table.add_row(LEAD.map(|(_, field, scale)| cell(results, &key, &[field], scale)));
     table.to_string()
 }
 
-/// The key of the first Debian's largest guest that README.md shows.
+/// What the cover letter shows of it.
+pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
+    let results = numbers::read::<Results>(&root.join(DIR).join(NUMBERS))?;
+    let key = largest(&plan::plan());
+    let rows = |results| LEAD.map(|(what, field, scale)| plain(&results, what, (&key, field), scale));
+    Ok(results.map(|results| rows(results).into()))
+}
+
+/// The key of the first Debian's largest guest of a full run.
 fn largest(plan: &Plan) -> String {
     let cpus = plan.full.cpus.iter().max().copied().unwrap_or_default();
     plan::key(&plan.debian[0].name, cpus)
