@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{anyhow, Result};
 
-use crate::kernels::matrix;
+use crate::kernels::{configs, matrix};
 use crate::series::source::{self, Source};
 use crate::series::tree::{self, Tree};
 use crate::system::deps::{self, wanted};
@@ -100,5 +100,9 @@ fn least(project: &Project, deps: &Deps, source: &Source, tool: Tool) -> Result<
             least = least.max(source.least(name, &arch.kbuild)?);
         }
     }
-    Ok(least)
+    let of_rows = project.opts.config.as_deref().and_then(configs::least_rust);
+    Ok(match tool {
+        Tool::Rustc => least.max(of_rows.unwrap_or_default()),
+        _ => least,
+    })
 }

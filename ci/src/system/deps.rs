@@ -211,6 +211,7 @@ mod tests {
         };
         assert_eq!(said("fedora", "kconfig"), "bison: sudo dnf install bison flex");
         assert_eq!(said("suse", "kbuild"), "bc: sudo zypper install bc");
+        assert_eq!(said("nixos", "kbuild"), "bc: nix-shell -p bc");
         assert_eq!(said("arch", "the base source, compressed modules"), "xz: sudo pacman -S --needed xz");
         assert_eq!(said("unknown", "kbuild"), "bc: install what your system has of bc");
         let rust = "the kernel's Rust compiler, the source of its library";

@@ -131,7 +131,7 @@ pub fn advice(deps: &Deps, system: &System, packages: &[&str]) -> String {
     let names: Vec<&str> = packages.iter().map(|package| package_name(package)).collect();
     match system.choose(&deps.install) {
         _ if names.is_empty() => "install it, and put it into PATH".to_owned(),
-        Some(install) => format!("sudo {install}{from} {}", names.join(" ")),
+        Some(install) => format!("{install}{from} {}", names.join(" ")),
         None => format!("install what your system has of {}", names.join(" ")),
     }
 }

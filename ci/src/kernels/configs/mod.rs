@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::system::{data::data, project::Project, tools::Compiler};
+use crate::system::{data::data, programs::Version, project::Project, tools::Compiler};
 use debian::Debian;
 
 #[derive(Deserialize)]
@@ -32,6 +32,8 @@ pub struct Config {
     file: Option<String>,
     #[serde(default)]
     fragments: Vec<String>,
+    #[serde(rename = "least-rust")]
+    least_rust: Option<String>,
     pub like: Option<String>,
     #[serde(default)]
     pub cc: Vec<String>,
@@ -78,6 +80,11 @@ impl Config {
             None => [common, &configs.fragments, &self.fragments].concat(),
         }
     }
+}
+
+/// The oldest Rust that all these rows take, if one of them asks for more than the kernel.
+pub fn least_rust(rows: &[String]) -> Option<Version> {
+    rows.iter().filter_map(|name| Version::find(&find(name)?.least_rust?)).max()
 }
 
 /// What the log of a guest with this kernel lacks, if the kernel is a row.
@@ -140,6 +147,14 @@ mod tests {
         let log = log.to_owned() + "[    1.1] Loading of unsigned module is rejected\n";
         assert_eq!(missing_in_log("sig-force", &log), None);
         assert_eq!(missing_in_log("on", ""), None);
+    }
+
+    #[test]
+    fn a_row_can_ask_for_a_newer_rust() {
+        let least =
+            |names: &[&str]| least_rust(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        assert_eq!(least(&["gcc", "kasan-arm64"]), Version::find("1.96"));
+        assert_eq!(least(&["gcc"]), None);
     }
 
     #[test]
