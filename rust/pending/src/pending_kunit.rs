@@ -3,7 +3,7 @@
 //! Tests of the list of pending loads.
 //!
 //! No kernel thread gets a signal: the waits that a signal ends are tested from user space, by
-//! `tools/testing/selftests/module/`. So is the file in debugfs.
+//! `tools/testing/selftests/module/`.
 
 use super::*;
 use kernel::{
