@@ -6,11 +6,12 @@ use std::io::{self, IsTerminal};
 
 use anyhow::{bail, Result};
 use clap::builder::PossibleValuesParser;
-use clap::{Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::kernels::{configs, matrix};
 use crate::series::export;
-use crate::system::options::Options;
+use crate::system::options::{self, Options, Use};
 use crate::verbs::all;
 
 /// Builds, boots and judges the series.
@@ -22,6 +23,12 @@ pub struct Cli {
     pub verb: Verb,
     #[command(flatten)]
     pub opts: Options,
+    /// The verb's name, as people write it.
+    #[arg(skip)]
+    name: String,
+    /// Which variables are not left at their defaults.
+    #[arg(skip)]
+    chosen: Vec<String>,
 }
 
 #[derive(Subcommand)]
@@ -98,7 +105,11 @@ pub fn command() -> Command {
 }
 
 pub fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> clap::error::Result<Cli> {
-    Cli::from_arg_matches(&command().try_get_matches_from(words)?)
+    let matches = command().try_get_matches_from(words)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    cli.name = matches.subcommand_name().unwrap_or_default().to_owned();
+    cli.chosen = chosen(&matches);
+    Ok(cli)
 }
 
 /// What clap has to say, on one line. To whoever runs make, its options are variables.
@@ -114,52 +125,36 @@ pub fn complaint(error: &clap::Error) -> String {
     })
 }
 
-fn sets_anything(opts: &Options) -> bool {
-    opts.debug
-        || opts.quick
-        || opts.signoff
-        || [&opts.kdir, &opts.root].iter().any(|folder| folder.is_some())
-        || [&opts.kernel, &opts.set].iter().any(|name| name.is_some())
-        || opts.config.is_some()
+/// The variables that someone has set, by their names in [`Options`].
+fn chosen(matches: &ArgMatches) -> Vec<String> {
+    let is_set = |id: &&str| {
+        let is_default = matches.value_source(id).is_none_or(|source| source == ValueSource::DefaultValue);
+        let is_off = matches.try_get_one::<bool>(id).is_ok_and(|value| value == Some(&false));
+        !is_default && !is_off
+    };
+    let ids = matches.ids().map(|id| id.as_str()).filter(is_set);
+    ids.map(str::to_owned).collect()
 }
 
 /// What the user has chosen must not be dropped without a word.
-pub fn fail_if_meaningless(verb: &Verb, opts: &Options) -> Result<()> {
-    match verb {
-        _ if opts.trace.is_some() && !matches!(verb, Verb::Storm) => {
-            bail!("TRACE is for the verb storm: leave it out")
-        }
-        _ if opts.only.is_some() && !matches!(verb, Verb::All) => {
-            bail!("ONLY is for the verb all: leave it out")
-        }
-        Verb::All if sets_anything(opts) => {
+pub fn fail_if_meaningless(cli: &Cli) -> Result<()> {
+    let is_set = |name: &str| cli.chosen.iter().any(|id| id == name);
+    let is_useless = |of: &&Use| is_set(of.variable) && !of.verbs.contains(&cli.name.as_str());
+    if let Some(Use { variable, verbs }) = options::USES.iter().find(is_useless) {
+        bail!("{} is for make {}: leave it out", variable.to_uppercase(), verbs.join(", "));
+    }
+    match &cli.verb {
+        Verb::All if ["kdir", "debug"].into_iter().any(is_set) => {
             bail!("make all sets the variables of each verb by itself: leave yours out")
         }
-        _ if opts.config.is_some() && !matches!(verb, Verb::Boot | Verb::Build) => {
-            bail!("CONFIG is for the verbs boot and build: leave it out")
-        }
-        _ if opts.config.is_some() && (opts.debug || opts.root.is_some()) => {
+        _ if is_set("config") && (is_set("debug") || is_set("root")) => {
             bail!("CONFIG says which kernels and boots them from an initramfs: leave DEBUG and ROOT out")
         }
-        Verb::Bench | Verb::Parity | Verb::Scale | Verb::Suites if opts.debug => {
+        Verb::Bench | Verb::Parity | Verb::Scale | Verb::Suites if is_set("debug") => {
             bail!("this verb compares the ordinary kernels: leave DEBUG out")
         }
-        Verb::Bases | Verb::CheckSeries | Verb::Mutants | Verb::Patches | Verb::Submit
-            if opts.kdir.is_some() =>
-        {
+        Verb::Bases | Verb::CheckSeries | Verb::Mutants | Verb::Patches | Verb::Submit if is_set("kdir") => {
             bail!("this verb is for the series on its own bases: leave KDIR out")
-        }
-        Verb::Boot
-        | Verb::Build
-        | Verb::Bench
-        | Verb::Test
-        | Verb::Parity
-        | Verb::Faults
-        | Verb::Scale
-        | Verb::Suites
-            if opts.kernel.is_some() =>
-        {
-            bail!("this verb has kernels of its own: leave KERNEL out")
         }
         Verb::Shell if !has_terminal() => {
             bail!("make shell needs a terminal, for the prompt: make boot and make test need none")
@@ -225,23 +220,37 @@ mod tests {
     fn a_choice_that_means_nothing_is_refused() {
         let refusal = |words: &[&str]| {
             let cli = parse([&["make"], words].concat()).unwrap();
-            fail_if_meaningless(&cli.verb, &cli.opts).err().map(|error| error.to_string())
+            fail_if_meaningless(&cli).err().map(|error| error.to_string())
         };
-        assert!(refusal(&["boot", "--kernel", "on"]).is_some_and(|error| error.contains("leave KERNEL out")));
+        assert!(refusal(&["boot", "--kernel", "on"]).is_some_and(|error| error.contains("KERNEL is for")));
         assert!(refusal(&["bench", "--debug"]).is_some_and(|error| error.contains("leave DEBUG out")));
         assert!(refusal(&["submit", "--kdir", "x"]).is_some_and(|error| error.contains("leave KDIR out")));
         // A test of cargo has none, or the one of who runs it.
         assert_eq!(refusal(&["shell"]).is_some(), !has_terminal());
         assert!(refusal(&["boot", "--trace", "x"]).is_some_and(|error| error.contains("leave it out")));
         assert_eq!(refusal(&["storm", "--trace", "x"]), None);
-        assert!(refusal(&["soak", "--only", "soak"]).is_some_and(|error| error.contains("verb all")));
+        assert!(refusal(&["soak", "--only", "soak"]).is_some_and(|error| error.contains("make all")));
         assert_eq!(refusal(&["all", "--only", "soak,test"]), None);
-        assert!(refusal(&["test", "--config", "gcc"]).is_some_and(|error| error.contains("boot and build")));
+        assert!(refusal(&["test", "--config", "gcc"]).is_some_and(|error| error.contains("boot, build")));
         assert!(refusal(&["boot", "--config", "gcc", "--debug"]).is_some_and(|error| error.contains("DEBUG")));
         assert_eq!(refusal(&["boot", "--config", "gcc,clang"]), None);
         assert_eq!(refusal(&["soak", "--kernel", "on"]), None);
         assert_eq!(refusal(&["test", "--debug"]), None);
         assert_eq!(refusal(&["boot", "--kdir", "x"]), None);
+    }
+
+    #[test]
+    fn what_a_variable_is_for_is_there() {
+        let command = Cli::command();
+        let verbs: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        for of in &options::USES {
+            assert!(
+                command.get_arguments().any(|argument| argument.get_id() == of.variable),
+                "{}",
+                of.variable
+            );
+            assert!(of.verbs.iter().all(|verb| verbs.contains(verb)), "{}", of.variable);
+        }
     }
 
     #[test]

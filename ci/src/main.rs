@@ -48,9 +48,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(Cli { verb, mut opts }: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<()> {
     child::catch_signals()?;
-    cli::fail_if_meaningless(&verb, &opts)?;
+    cli::fail_if_meaningless(&cli)?;
+    let Cli { verb, mut opts, .. } = cli;
     kernels::matrix::resolve(&mut opts)?;
     let project = Project::new(opts)?;
     match verb {

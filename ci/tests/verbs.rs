@@ -46,10 +46,20 @@ fn make_all_runs_verbs_with_variables_that_there_are() {
 
 #[test]
 fn no_verb_takes_what_it_has_no_use_for() {
+    let refused = |verb: &str, variable, value| {
+        let output = make(verb, &[(variable, value)]);
+        assert_eq!(output.status.code(), Some(1), "make {verb} {variable}={value}");
+        String::from_utf8(output.stderr).unwrap()
+    };
     for verb in verbs().into_iter().filter(|verb| verb != "storm") {
-        let output = make(&verb, &[("TRACE", "boot.trace")]);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(said, "error: TRACE is for the verb storm: leave it out\n", "make {verb}");
-        assert_eq!(output.status.code(), Some(1), "make {verb}");
+        let said = refused(&verb, "TRACE", "boot.trace");
+        assert_eq!(said, "error: TRACE is for make storm: leave it out\n", "make {verb}");
     }
+    for (variable, value) in [("MINUTES", "2"), ("OPS", "5"), ("QUICK", "1"), ("SEED", "7"), ("SET", "core")]
+    {
+        let said = refused("versions", variable, value);
+        assert!(said.starts_with(&format!("error: {variable} is for make ")), "{said}");
+    }
+    // What switches something off changes nothing.
+    assert_eq!(make("help", &[("QUICK", "0")]).status.code(), Some(0));
 }

@@ -25,12 +25,9 @@ pub struct Trial {
     pub options: Vec<String>,
 }
 
-/// On the kernel that KERNEL= or DEBUG= chose.
-pub fn on_kernel(project: &Project, trials: &[Trial]) -> Result<()> {
-    for output in run(project, &[matrix::booted(&project.opts)], trials)? {
-        print!("{output}");
-    }
-    Ok(())
+/// On the kernel that KERNEL= or DEBUG= chose; what the programs printed.
+pub fn on_kernel(project: &Project, trials: &[Trial]) -> Result<String> {
+    Ok(run(project, &[matrix::booted(&project.opts)], trials)?.concat())
 }
 
 /// Each trial on each kernel, in a guest of its own; what the program printed.

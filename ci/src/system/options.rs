@@ -39,7 +39,7 @@ pub struct Options {
     /// which kernel `shell`, `soak` and `signals` boot (on; with DEBUG=1, debug)
     #[arg(long, env = "KERNEL", value_name = "name", global = true)]
     pub kernel: Option<String>,
-    /// how often `boot` and `scale` measure each kernel; from 5 rounds of `boot` on, the documents get them, if the series is that of patches/
+    /// how often `boot`, `scale` and `test` measure each kernel; from 5 rounds on, the documents get them, if the series is that of patches/
     #[arg(long, env = "ROUNDS", value_name = "n", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub rounds: u32,
     /// `bench` measures less, in minutes, and keeps it out of ci/bench/
@@ -70,6 +70,32 @@ pub struct Options {
     #[arg(long, env = "ONLY", value_name = "verbs", value_delimiter = ',', global = true)]
     pub only: Option<Vec<String>>,
 }
+
+/// The verbs that a variable is for. One that is not here is for all of them, or almost all.
+pub struct Use {
+    /// Its field in [`Options`]
+    pub variable: &'static str,
+    pub verbs: &'static [&'static str],
+}
+
+const fn of(variable: &'static str, verbs: &'static [&'static str]) -> Use {
+    Use { variable, verbs }
+}
+
+pub const USES: [Use; 12] = [
+    of("config", &["boot", "build"]),
+    of("cpus", &["scale"]),
+    of("kernel", &["shell", "soak", "signals"]),
+    of("minutes", &["soak"]),
+    of("only", &["all"]),
+    of("ops", &["parity"]),
+    of("quick", &["bench"]),
+    of("rounds", &["boot", "scale", "test"]),
+    of("seed", &["parity", "soak"]),
+    of("set", &["submit"]),
+    of("signoff", &["submit"]),
+    of("trace", &["storm"]),
+];
 
 /// The names of the variables.
 pub fn variables() -> &'static [OsString] {

@@ -65,6 +65,7 @@ pub fn for_test(id: &str) -> System {
         }
         "fedora" => "PRETTY_NAME=\"Fedora Linux 43\"\nID=fedora\nVERSION_CODENAME=\"\"\n",
         "arch" => "PRETTY_NAME=\"Arch Linux\"\nID=arch\n",
+        "nixos" => "PRETTY_NAME=\"NixOS 26.05\"\nID=nixos\n",
         "suse" => {
             "PRETTY_NAME='openSUSE Tumbleweed'\nID=\"opensuse-tumbleweed\"\nID_LIKE=\"opensuse suse\"\n"
         }

@@ -8,5 +8,6 @@ use crate::system::project::Project;
 
 pub fn run(project: &Project) -> Result<()> {
     let trial = |mode| Trial { mode, arguments: String::new(), limit: SPARE, options: vec![] };
-    trial::on_kernel(project, &["signals", "oops", "disabled"].map(trial))
+    print!("{}", trial::on_kernel(project, &["signals", "oops", "disabled"].map(trial))?);
+    Ok(())
 }

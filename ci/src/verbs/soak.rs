@@ -12,5 +12,6 @@ pub fn run(project: &Project) -> Result<()> {
     let (seed, time) = (trial::seed(project), Duration::from_secs(60) * project.opts.minutes);
     let arguments = format!("--seed {seed} --seconds {}", time.as_secs());
     let trial = Trial { mode: "soak", arguments, limit: time * 2 + SPARE, options: vec![] };
-    trial::on_kernel(project, &[trial])
+    print!("{}", trial::on_kernel(project, &[trial])?);
+    Ok(())
 }
