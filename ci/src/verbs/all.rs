@@ -4,8 +4,6 @@
 //! until something that it depends on changes, so `all` goes on where it was stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{bail, Context, Result};
@@ -87,7 +85,7 @@ pub fn run(project: &Project) -> Result<()> {
         project.ui.say(&format!("{} of {}: make {}{left}", done + 1, todo.len(), run.name()));
         let outcome = run_one(project, &git, run)?;
         outcomes.insert(run.name(), outcome);
-        save(&project.root, &outcomes)?;
+        numbers::write(&project.root.join(RESULTS), &outcomes)?;
         let table = table(&git, &plan, &outcomes)?;
         readme::rewrite(&project.root, "all", |_| Ok(table.clone()))?;
     }
@@ -163,11 +161,6 @@ fn last_line(output: &str) -> &str {
     lines.find(|line| !line.is_empty() && !line.starts_with('|')).unwrap_or_default()
 }
 
-fn save(root: &Path, outcomes: &Outcomes) -> Result<()> {
-    let text = serde_json::to_string_pretty(outcomes)? + "\n";
-    fs::write(root.join(RESULTS), text).with_context(|| format!("cannot write {RESULTS}"))
-}
-
 fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
     let mut table = ui::table(["make", "commit", "minutes", "passed", "changed since", "last line"]);
     for run in &plan.run {
@@ -188,6 +181,9 @@ fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn root() -> &'static Path {

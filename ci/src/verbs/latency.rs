@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::guests::vng::{self, Guest, EXACT, OUT};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::toolchain;
-use crate::results::readme;
+use crate::results::{numbers, readme};
 use crate::system::{data::data, project::Project, tools::Tools, ui};
 
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -135,9 +135,9 @@ fn table(numbers: &Numbers) -> String {
     table.to_string()
 }
 
-fn save(root: &Path, numbers: &Numbers) -> Result<()> {
-    fs::write(root.join(NUMBERS), serde_json::to_string_pretty(numbers)? + "\n")?;
-    readme::rewrite(root, "latency", |name| block(name, numbers))
+fn save(root: &Path, latencies: &Numbers) -> Result<()> {
+    numbers::write(&root.join(NUMBERS), latencies)?;
+    readme::rewrite(root, "latency", |name| block(name, latencies))
 }
 
 fn block(name: &str, numbers: &Numbers) -> Result<String> {

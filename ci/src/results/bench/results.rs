@@ -2,10 +2,7 @@
 //! What was measured, as results.json has it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,12 +22,6 @@ pub struct Results {
 }
 
 impl Results {
-    /// One line for each field, so that differences can be read.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self)? + "\n";
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-    }
-
     pub fn add(&mut self, kernel: &str, key: &str, object: Value) {
         let keys = self.measured.entry(kernel.to_owned()).or_default();
         keys.entry(key.to_owned()).or_default().push(object);

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the series must reach, against what was measured.
 
+use anyhow::{bail, Result};
+
 use super::plan::Target;
 use super::results::Results;
 use crate::system::ui;
 
 #[derive(Debug, PartialEq)]
-pub enum Verdict {
+enum Verdict {
     Reached(f64),
     Missed(f64),
     /// Its measurement is not part of this run, or was given up.
     Unknown,
 }
 
-pub fn judge(target: &Target, results: &Results) -> Verdict {
+fn judge(target: &Target, results: &Results) -> Verdict {
     let value = results.number(&target.value);
     let value = match &target.over {
         Some(over) => value.zip(results.number(over)).map(|(value, over)| value / over),
@@ -41,6 +43,19 @@ pub fn table(targets: &[Target], results: &Results) -> String {
     }
     ui::align_right(&mut table, [2]);
     table.to_string()
+}
+
+/// Fails if a target was missed. What a full run has not measured was given up: it counts as missed.
+pub fn fail_if_missed(targets: &[Target], results: &Results, full: bool) -> Result<()> {
+    let is_missed = |target: &&Target| match judge(target, results) {
+        Verdict::Reached(_) => false,
+        Verdict::Missed(_) => true,
+        Verdict::Unknown => full,
+    };
+    match targets.iter().filter(is_missed).count() {
+        0 => Ok(()),
+        missed => bail!("{missed} of {} targets were missed", targets.len()),
+    }
 }
 
 fn wanted(target: &Target) -> String {
@@ -82,6 +97,18 @@ mod tests {
         assert_eq!(judge(&target("at_least = 1.51"), &results), Verdict::Missed(1.5));
         let text = table(&[target("at_most = 1.49")], &results);
         assert!(text.contains("**missed**") && text.contains("≤ 1.49"), "{text}");
+    }
+
+    #[test]
+    fn only_a_full_run_must_measure_all() {
+        let mut results = Results::default();
+        results.add("on", "k", json!({ "v": 3 }));
+        let targets = [target("at_most = 2")];
+        assert!(fail_if_missed(&targets, &results, false).is_ok());
+        let error = fail_if_missed(&targets, &results, true).unwrap_err();
+        assert_eq!(error.to_string(), "1 of 1 targets were missed");
+        results.add("off", "k", json!({ "v": 1 }));
+        assert!(fail_if_missed(&targets, &results, false).is_err());
     }
 
     #[test]

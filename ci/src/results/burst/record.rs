@@ -25,7 +25,7 @@ pub fn save(project: &Project, scenarios: &[Scenario], all: Vec<Rounds>) -> Resu
     let record = Record { about, scenarios: scenarios.iter().zip(all).map(one).collect() };
     let dir = project.root.join(DIR);
     fs::create_dir_all(&dir)?;
-    fs::write(dir.join(NUMBERS), serde_json::to_string_pretty(&record)? + "\n")?;
+    numbers::write(&dir.join(NUMBERS), &record)?;
     fs::write(dir.join(PICTURE), picture::draw(&record)?)?;
     readme::rewrite(&project.root, "boot", |name| block(name, &record))?;
     project.ui.say(&format!("{DIR}/{NUMBERS}, {DIR}/{PICTURE} and the table of README.md are of this run"));

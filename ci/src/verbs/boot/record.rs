@@ -137,7 +137,7 @@ pub fn save(root: &Path, name: &str, outcome: Option<Outcome>) -> Result<()> {
     let path = root.join(NUMBERS);
     let mut rows: Rows = numbers::read(&path)?.unwrap_or_default();
     note(&mut rows, name, outcome);
-    fs::write(&path, serde_json::to_string_pretty(&rows)? + "\n")?;
+    numbers::write(&path, &rows)?;
     readme::rewrite(root, "configs", |name| block(name, &rows))
 }
 

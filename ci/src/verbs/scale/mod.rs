@@ -8,15 +8,13 @@ mod guest;
 use std::collections::BTreeMap;
 use std::fs;
 
-use anyhow::{bail, Result};
+use anyhow::Result;
 
 use self::guest::{Measured, Parts};
 use crate::kernels::matrix::{self, COMPARED, SCALE};
 use crate::kernels::{build, toolchain};
-use crate::results::bench::{
-    results::Results,
-    target::{self, Verdict},
-};
+use crate::results::bench::{results::Results, target};
+use crate::results::numbers;
 use crate::results::scale::{
     plan::{self, Plan},
     readme::{self, DIR, NUMBERS},
@@ -50,7 +48,8 @@ pub fn run(project: &Project) -> Result<()> {
     }
     let full = plan.is_full(&project.opts.cpus);
     save(project, &plan, &results, full && tree.is_published(project)?)?;
-    judge(&plan, &results, full)
+    println!("{}\n\n{}", readme::table(&plan, &results), target::table(&plan.targets, &results));
+    target::fail_if_missed(&plan.targets, &results, full)
 }
 
 /// Where and how this was measured.
@@ -69,7 +68,7 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
     let name = if publish { DIR } else { "build/scale" };
     let dir = project.root.join(name);
     fs::create_dir_all(&dir)?;
-    results.write(&dir.join(NUMBERS))?;
+    numbers::write(&dir.join(NUMBERS), results)?;
     for plot in &plan.plots {
         fs::write(dir.join(&plot.file), readme::draw(plot, results)?)?;
     }
@@ -78,19 +77,4 @@ fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Res
     }
     println!("numbers and charts are in {name}/");
     Ok(())
-}
-
-/// Shows the numbers and the targets. What a full run has not measured is a failure.
-fn judge(plan: &Plan, results: &Results, full: bool) -> Result<()> {
-    println!("{}\n\n{}", readme::table(plan, results), target::table(&plan.targets, results));
-    let failed = |verdict: &Verdict| match verdict {
-        Verdict::Reached(_) => false,
-        Verdict::Missed(_) => true,
-        Verdict::Unknown => full,
-    };
-    let verdicts = plan.targets.iter().map(|target| target::judge(target, results));
-    match verdicts.filter(failed).count() {
-        0 => Ok(()),
-        missed => bail!("{missed} of {} targets were missed", plan.targets.len()),
-    }
 }
