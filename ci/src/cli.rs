@@ -144,7 +144,7 @@ pub fn fail_if_meaningless(cli: &Cli) -> Result<()> {
         bail!("{} is for make {}: leave it out", variable.to_uppercase(), verbs.join(", "));
     }
     match &cli.verb {
-        Verb::All if ["kdir", "debug"].into_iter().any(is_set) => {
+        Verb::All if ["kdir", "debug", "root"].into_iter().any(is_set) => {
             bail!("make all sets the variables of each verb by itself: leave yours out")
         }
         _ if is_set("config") && (is_set("debug") || is_set("root")) => {
@@ -231,6 +231,9 @@ mod tests {
         assert_eq!(refusal(&["storm", "--trace", "x"]), None);
         assert!(refusal(&["soak", "--only", "soak"]).is_some_and(|error| error.contains("make all")));
         assert_eq!(refusal(&["all", "--only", "soak,test"]), None);
+        for variable in [&["all", "--root", "/"][..], &["all", "--debug"], &["all", "--rounds", "5"]] {
+            assert!(refusal(variable).is_some(), "{variable:?}");
+        }
         assert!(refusal(&["test", "--config", "gcc"]).is_some_and(|error| error.contains("boot, build")));
         assert!(refusal(&["boot", "--config", "gcc", "--debug"]).is_some_and(|error| error.contains("DEBUG")));
         assert_eq!(refusal(&["boot", "--config", "gcc,clang"]), None);
