@@ -110,9 +110,12 @@ impl Step {
         }
     }
 
-    /// What the step's line says after its time.
-    pub fn note(&mut self, text: impl Into<String>) {
-        self.note = text.into();
+    /// What the step's line says after its time, behind what was noted before.
+    pub fn note(&mut self, text: impl AsRef<str>) {
+        if !self.note.is_empty() {
+            self.note += "; ";
+        }
+        self.note += text.as_ref();
     }
 
     pub fn write(&mut self, text: &str) -> Result<()> {
@@ -234,5 +237,16 @@ mod tests {
         assert_eq!(first_error("E: Unable to locate package x\n"), "E: Unable to locate package x");
         assert_eq!(first_error("fatal: not a tree\nlater\n"), "fatal: not a tree");
         assert_eq!(first_error("some\nlast words\n\n"), "last words");
+    }
+
+    #[test]
+    fn a_note_does_not_hide_an_earlier_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let noted = Ui::new(false, dir.path().to_owned()).step("x", |step| {
+            step.note("QEMU failed");
+            step.note("5 passed");
+            Ok(step.note.clone())
+        });
+        assert_eq!(noted.unwrap(), "QEMU failed; 5 passed");
     }
 }
