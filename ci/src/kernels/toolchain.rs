@@ -100,9 +100,8 @@ fn least(project: &Project, deps: &Deps, source: &Source, tool: Tool) -> Result<
             least = least.max(source.least(name, &arch.kbuild)?);
         }
     }
-    let of_rows = project.opts.config.as_deref().and_then(configs::least_rust);
-    Ok(match tool {
-        Tool::Rustc => least.max(of_rows.unwrap_or_default()),
-        _ => least,
-    })
+    if let (Tool::Rustc, Some(rows)) = (tool, &project.opts.config) {
+        least = least.max(configs::least_rust(rows).unwrap_or_default());
+    }
+    Ok(least)
 }
