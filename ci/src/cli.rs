@@ -69,7 +69,7 @@ pub enum Verb {
     Bases,
     /// the series on another tree, with your hand where needed: KDIR=<git tree, or a name in ci/base.toml>
     Rebase,
-    /// break pending.rs, image.rs and copying.rs on purpose, each bug in turn: a test must notice it
+    /// break the Rust files of the series on purpose, each bug in turn: a test must notice it
     Mutants,
     /// what no lock alone orders, by the kernel's memory model: litmus tests, and their broken twins
     Litmus,

@@ -67,7 +67,7 @@ pub type seq_file = SeqFile;
 /// `struct mod_claim`
 #[derive(Debug)]
 #[repr(C)]
-#[expect(missing_docs, reason = "only pending.rs knows what it is")]
+#[expect(missing_docs, reason = "only claim.rs knows what it is")]
 pub struct mod_claim {
     pub role: c_ulong,
     pub load: *mut c_void,

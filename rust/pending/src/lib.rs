@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `pending.rs`, `copying.rs` and `image.rs` of `kernel/module/`, as the series has them, over the
-//! stand-in `kernel` crate.
+//! `claim.rs`, `pending.rs`, `copying.rs` and `image.rs` of `kernel/module/`, as the series has
+//! them, over the stand-in `kernel` crate.
 //!
 //! # What is shown
 //!
-//! Of `pending.rs`, in every run of every test:
+//! Of `claim.rs` and `pending.rs`, in every run of every test:
 //!
 //! * A name has one owner at a time, and init runs once for each owner.
 //! * A duplicate gets the outcome of the load that it joined, never that of a later one.

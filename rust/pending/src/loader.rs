@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The C side of the loader, as far as it calls the interface or moves modules through their
-//! states: who calls, in which order. What a claim is, and what becomes of it, is in `pending.rs`.
+//! states: who calls, in which order. What a claim is, and what becomes of it, is in `claim.rs`.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use kernel::{
 
 use super::{
     elf,
-    pending::{
+    pending::claim::{
         mod_claim_end, mod_claim_file, mod_claim_init, mod_claim_live, mod_claim_memory,
         mod_claim_name, mod_pending_show, mod_wait_loaded,
     },

@@ -22,9 +22,8 @@
 //! becomes a duplicate if a load of that name is pending. It fails at once if a module of that name
 //! is live, and the image is large. The peek makes no other request fail, or wait for more than a
 //! moment, see `copying.rs`.
-//!
-//! C header: [`kernel/module/claim.h`](srctree/kernel/module/claim.h)
 
+pub mod claim;
 mod copying;
 mod image;
 
@@ -32,7 +31,6 @@ use core::mem;
 use kernel::{
     bindings,
     do_once_lite,
-    error::to_result,
     list::{
         impl_list_arc_safe,
         impl_list_item,
@@ -43,7 +41,6 @@ use kernel::{
     prelude::*,
     seq_file::SeqFile,
     seq_print,
-    sizes::SZ_256K,
     str::CString,
     sync::{
         atomic::{
@@ -66,20 +63,8 @@ use kernel::{
         Monotonic,
         Msecs, //
     },
-    tracepoint::declare_trace,
     warn_on, //
 };
-
-use copying::Copying;
-use image::{
-    Image,
-    OpenFile,
-    UserMemory, //
-};
-
-/// The loader peeks at images up to this size, in bytes, only while some load is pending: the peek
-/// can cost a few percent of their own load.
-const SMALL: u64 = SZ_256K as u64;
 
 global_lock! {
     // SAFETY: `mod_claim_init()` initializes it. That is an early initcall: the first load, KUnit
@@ -206,16 +191,6 @@ impl Owner {
     }
 }
 
-/// Ends the ownership of a request that returns `ret`.
-fn end_load(owner: Owner, outcome: Outcome, ret: c_int) {
-    let load = owner.0.clone();
-
-    let age = load.since.elapsed().as_nanos();
-    owner.end(outcome);
-    // SAFETY: The name is nul-terminated, and `load` keeps it alive.
-    unsafe { module_finish(load.name.as_char_ptr(), ret, age) };
-}
-
 /// A request that waits for the load of its name.
 struct Duplicate(Arc<PendingLoad>);
 
@@ -274,127 +249,6 @@ impl Duplicate {
 
 /// What a request does that waited for an interrupted load.
 struct StartOver;
-
-/// What a request has of its name: a [`bindings::mod_claim`].
-#[repr(C, usize)]
-enum Claim {
-    /// Nothing. C makes it, of zeroes.
-    Nothing = 0,
-    /// The name.
-    Owner(Owner),
-    /// A share in another load of the name.
-    Duplicate(Duplicate),
-    /// A copy of an image that seems to have the name.
-    Copying(Copying),
-}
-
-static_assert!(size_of::<Claim>() == size_of::<bindings::mod_claim>());
-static_assert!(align_of::<Claim>() == align_of::<bindings::mod_claim>());
-
-impl Claim {
-    /// Makes a request the owner of `name`, unless it was `refused`, or a duplicate of the load
-    /// that is.
-    ///
-    /// # Errors
-    ///
-    /// * Those of [`look_up`].
-    /// * That of `refused` if the name is free.
-    /// * [`ENOMEM`] if there is no memory for an entry.
-    fn of(name: &CStr, refused: Result) -> Result<Self> {
-        // A duplicate costs no memory.
-        if let Some(duplicate) = Duplicate::of(name)? {
-            return Ok(Self::Duplicate(duplicate));
-        }
-        refused?;
-
-        // The lock is not held while memory is reclaimed. The name can be taken meanwhile.
-        let load = PendingLoad::new(name)?;
-        let mut pending = PENDING.lock();
-        let running = look_up(&pending, name)?;
-        if let Some(load) = running {
-            return Ok(Self::Duplicate(Duplicate::new(load)));
-        }
-
-        let owned = load.clone_arc();
-        pending.push_back(load);
-        Ok(Self::Owner(Owner(owned)))
-    }
-
-    /// What the name that an image seems to have says about a request, before the image is copied.
-    ///
-    /// Returns [`None`] if it says nothing.
-    fn at_first_sight(name: &CStr) -> Option<Result<Self>> {
-        match Duplicate::of(name) {
-            Ok(Some(duplicate)) => Some(Ok(Self::Duplicate(duplicate))),
-            Err(EEXIST) => Some(Err(EEXIST)),
-            _ => None,
-        }
-    }
-
-    /// Peeks at the name in an image before the image is copied.
-    ///
-    /// The claim of an image without a name is nothing. Other loads decide whether there is a peek
-    /// at a small image. So the peek can make its request a duplicate, and has no other effect.
-    ///
-    /// # Errors
-    ///
-    /// [`EEXIST`] if the module is live, and the image is large.
-    fn of_image(image: &dyn Image) -> Result<Self> {
-        let is_small = image.len() <= SMALL;
-        // Whoever has the lock most likely has a load pending.
-        if is_small && PENDING.try_lock().is_some_and(|pending| pending.is_empty()) {
-            return Ok(Self::Nothing);
-        }
-        let mut room = [0; image::NAME_LEN];
-        let Ok(name) = image::name(image, &mut room) else {
-            return Ok(Self::Nothing);
-        };
-
-        match Self::at_first_sight(name) {
-            Some(Ok(share)) => return Ok(share),
-            _ if is_small => return Ok(Self::Nothing),
-            Some(Err(error)) => return Err(error),
-            None => {}
-        }
-        // An earlier copy, if there was one, may have become a pending load meanwhile.
-        let copying = Copying::of(name);
-        match Self::at_first_sight(name) {
-            Some(known) => known,
-            None => Ok(copying.map_or(Self::Nothing, Self::Copying)),
-        }
-    }
-
-    /// Puts in what the request has now, and returns how its system call goes on.
-    fn start(&mut self, claimed: Self) -> c_int {
-        let is_duplicate = matches!(claimed, Self::Duplicate(_));
-        *self = claimed;
-
-        if is_duplicate {
-            EINPROGRESS.to_errno()
-        } else {
-            0
-        }
-    }
-
-    /// Takes what the request has, and leaves nothing.
-    fn take(&mut self) -> Self {
-        mem::replace(self, Self::Nothing)
-    }
-
-    /// The claim behind a pointer of the C side.
-    ///
-    /// # Safety
-    ///
-    /// `claim` must point at a `struct mod_claim` that was set to zero before its first use and
-    /// that only this file has changed since. Nothing else may access it for `'a`.
-    unsafe fn from_raw<'a>(claim: *mut bindings::mod_claim) -> &'a mut Self {
-        // SAFETY: By the safety requirements, the pointer is valid and exclusive for `'a`. It is a
-        // `Claim` that this file has written, or zeroes, which are `Claim::Nothing`: `Claim` has
-        // the layout of a structure that begins with the discriminant. Size and alignment are
-        // those of a `struct mod_claim`.
-        unsafe { &mut *claim.cast() }
-    }
-}
 
 /// Finds the pending load of `name`.
 ///
@@ -481,191 +335,6 @@ fn count(_name: &CStr, error: Error) -> Error {
         unsafe { bindings::mod_stat_bump_duplicate(_name.as_char_ptr()) };
     }
     error
-}
-
-/// Initializes the list of pending loads.
-///
-/// Returns 0.
-///
-/// # Safety
-///
-/// Must be called once, before any other function of this file.
-#[export]
-pub unsafe extern "C" fn mod_claim_init() -> c_int {
-    // SAFETY: By the safety requirements, this is the only call, and the first use of the list.
-    unsafe { PENDING.init() };
-    // SAFETY: By the safety requirements, this is the only call, and the first use of its list.
-    unsafe { copying::init() };
-    0
-}
-
-/// Peeks at the name in an image, and returns how the system call goes on.
-fn peek(claim: &mut Claim, image: &dyn Image) -> c_int {
-    match Claim::of_image(image) {
-        Ok(claimed) => claim.start(claimed),
-        Err(error) => error.to_errno(),
-    }
-}
-
-/// Peeks at the name in an image in user memory before it is copied, see `claim.h`.
-///
-/// # Safety
-///
-/// `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
-#[export]
-pub unsafe extern "C" fn mod_claim_memory(
-    claim: *mut bindings::mod_claim,
-    start: *const c_void,
-    len: c_ulong,
-) -> c_int {
-    // SAFETY: `claim` fulfils the requirements of `Claim::from_raw()`, by the safety requirements.
-    let claim = unsafe { Claim::from_raw(claim) };
-
-    let start = start.addr();
-    peek(claim, &UserMemory { start, len })
-}
-
-/// Peeks at the name in an image in a file before it is read, see `claim.h`.
-///
-/// # Safety
-///
-/// * `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
-/// * `file` must be open for reading during the call.
-#[export]
-pub unsafe extern "C" fn mod_claim_file(
-    claim: *mut bindings::mod_claim,
-    file: *mut bindings::file,
-    len: bindings::loff_t,
-) -> c_int {
-    // SAFETY: `claim` fulfils the requirements of `Claim::from_raw()`, by the safety requirements.
-    let claim = unsafe { Claim::from_raw(claim) };
-    // SAFETY: The file is open for reading during the call, by the safety requirements.
-    let image = unsafe { OpenFile::new(file, len as u64) };
-
-    peek(claim, &image)
-}
-
-/// Claims the name of a module whose image is checked, see `claim.h`.
-///
-/// Does not wait for another load. If one of this name is pending, the request shares in it, and
-/// this returns `-EINPROGRESS`.
-///
-/// # Safety
-///
-/// * `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
-/// * `name` must point at a nul-terminated string, valid for reads during the call.
-#[export]
-pub unsafe extern "C" fn mod_claim_name(
-    claim: *mut bindings::mod_claim,
-    name: *const c_char,
-    refused: c_int,
-) -> c_int {
-    // SAFETY: `claim` fulfils the requirements of `Claim::from_raw()`, by the safety requirements.
-    let claim = unsafe { Claim::from_raw(claim) };
-    // SAFETY: `name` is a nul-terminated string during the call, by the safety requirements.
-    let name = unsafe { CStr::from_char_ptr(name) };
-
-    match Claim::of(name, to_result(refused)) {
-        Ok(claimed) => claim.start(claimed),
-        Err(error) => count(name, error).to_errno(),
-    }
-}
-
-/// Tells that the module of a claim is live, see `claim.h`.
-///
-/// # Safety
-///
-/// `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
-#[export]
-pub unsafe extern "C" fn mod_claim_live(claim: *mut bindings::mod_claim) {
-    // SAFETY: `claim` fulfils the requirements of `Claim::from_raw()`, by the safety requirements.
-    let claim = unsafe { Claim::from_raw(claim) };
-
-    if let Claim::Owner(owner) = claim.take() {
-        end_load(owner, Outcome::Live, 0);
-    }
-}
-
-/// Ends a claim, see `claim.h`.
-///
-/// Waits for the load that the request shares in.
-///
-/// # Safety
-///
-/// `claim` must fulfil the requirements of `Claim::from_raw()` during the call.
-#[export]
-pub unsafe extern "C" fn mod_claim_end(claim: *mut bindings::mod_claim, ret: c_int) -> c_int {
-    // SAFETY: `claim` fulfils the requirements of `Claim::from_raw()`, by the safety requirements.
-    let claim = unsafe { Claim::from_raw(claim) };
-
-    match claim.take() {
-        Claim::Nothing => ret,
-        Claim::Copying(copying) => {
-            drop(copying);
-            ret
-        }
-        Claim::Owner(owner) => {
-            // SAFETY: It only looks at the current task.
-            let outcome = match unsafe { bindings::mod_load_interrupted(ret) } {
-                true => Outcome::Interrupted,
-                false => Outcome::Failed,
-            };
-            end_load(owner, outcome, ret);
-            ret
-        }
-        Claim::Duplicate(duplicate) => {
-            let load = duplicate.0.clone();
-            let begin = Instant::<Monotonic>::now();
-            let ret = match duplicate.result() {
-                Ok(StartOver) => bindings::MOD_LOAD_AGAIN as c_int,
-                Err(error) => error.to_errno(),
-            };
-            let waited = begin.elapsed().as_nanos();
-            // SAFETY: The name is nul-terminated, and `load` keeps it alive.
-            unsafe { module_wait(load.name.as_char_ptr(), ret, waited) };
-            ret
-        }
-    }
-}
-
-/// Waits until no load of a module is pending, see `claim.h`.
-///
-/// # Safety
-///
-/// `name` must point at a nul-terminated string, valid for reads during the call.
-#[export]
-pub unsafe extern "C" fn mod_wait_loaded(name: *const c_char, timeout: c_long) -> c_long {
-    // SAFETY: `name` is a nul-terminated string during the call, by the safety requirements.
-    let name = unsafe { CStr::from_char_ptr(name) };
-
-    match wait_loaded(name, timeout as Jiffies) {
-        Ok(left) => left as c_long,
-        Err(ETIMEDOUT) => 0,
-        Err(error) => error.to_errno() as c_long,
-    }
-}
-
-/// Shows the pending loads in a file.
-///
-/// # Safety
-///
-/// `file` must point at a valid `struct seq_file` that nothing else accesses during the call.
-#[export]
-pub unsafe extern "C" fn mod_pending_show(file: *mut bindings::seq_file) {
-    // SAFETY: The file is valid and exclusive during the call, by the safety requirements.
-    show(unsafe { SeqFile::from_raw(file) });
-}
-
-declare_trace! {
-    /// # Safety
-    ///
-    /// `name` must point at a nul-terminated string, valid for reads during the call.
-    unsafe fn module_wait(name: *const c_char, ret: c_int, waited: i64);
-
-    /// # Safety
-    ///
-    /// `name` must point at a nul-terminated string, valid for reads during the call.
-    unsafe fn module_finish(name: *const c_char, ret: c_int, age: i64);
 }
 
 #[cfg(CONFIG_MODULE_MERGE_LOADS_KUNIT_TEST)]

@@ -5,7 +5,10 @@
 //! No kernel thread gets a signal: the waits that a signal ends are tested from user space, by
 //! `tools/testing/selftests/module/`.
 
-use super::*;
+use super::{
+    claim::Claim,
+    *, //
+};
 use kernel::{
     new_condvar,
     new_mutex,

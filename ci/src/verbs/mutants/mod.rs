@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `mutants`: bugs put into pending.rs, copying.rs and image.rs on purpose, those of
+//! `mutants`: bugs put into the Rust files of the series on purpose, those of
 //! `rust/mutants/` and those that cargo-mutants makes. The tests must notice each of them.
 //!
 //! Only copies of `rust/` are ever broken, below `build/mutants/`.
