@@ -3,6 +3,7 @@
 
 pub mod qemu;
 pub mod supervise;
+pub mod systemd;
 pub mod trial;
 pub mod verdict;
 pub mod vng;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Guests that need nothing but a kernel and its initramfs, in QEMU, or in user-mode Linux.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -14,23 +15,35 @@ pub const CPUS: u32 = 2;
 const MEMORY: &str = "1G";
 
 /// What starts the guest, kernel log on standard output.
-pub fn command(kernel: &Kernel) -> Result<Command> {
+pub fn command(kernel: &Kernel) -> Command {
     let arch = &kernel.arch;
     let archive = kernel.stage.join(ARCHIVE);
-    let ours = "panic=-1 printk.devkmsg=on kunit.enable=1 kunit.autorun=1";
-    let line = format!("console={} {ours} {}", arch.console, arch.parameter);
-    let Some((qemu, machine)) = arch.start.split_first() else {
-        let mut um = child::command(&kernel.image);
-        // On one CPU: with more, it does not run where processes are traced.
-        um.arg(format!("initrd={}", archive.display())).arg(format!("mem={MEMORY}"));
-        um.args(["con=null", "con0=null,fd:1"]).args(line.split_whitespace());
-        return Ok(um);
-    };
+    if !arch.start.is_empty() {
+        return machine(kernel, &archive, (&["-smp", &CPUS.to_string()], MEMORY), "");
+    }
+    let mut um = child::command(&kernel.image);
+    // On one CPU: with more, it does not run where processes are traced.
+    um.arg(format!("initrd={}", archive.display())).arg(format!("mem={MEMORY}"));
+    um.args(["con=null", "con0=null,fd:1"]).args(parameters(kernel, "").split_whitespace());
+    um
+}
+
+/// The same for QEMU alone, with other options, initramfs and parameters of the kernel.
+pub fn machine(kernel: &Kernel, initrd: &Path, (options, memory): (&[&str], &str), more: &str) -> Command {
+    let (qemu, machine) = kernel.arch.start.split_first().expect("ci/kernels.toml: start");
     let mut cmd = child::command(qemu);
-    cmd.args(machine).args(["-m", MEMORY, "-smp", &CPUS.to_string()]);
+    cmd.args(machine).args(options).args(["-m", memory]);
     cmd.args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
-    cmd.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(archive).args(["-append", &line]);
-    Ok(cmd)
+    cmd.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
+    cmd.arg("-append").arg(parameters(kernel, more));
+    cmd
+}
+
+/// The parameters of the kernel.
+fn parameters(kernel: &Kernel, more: &str) -> String {
+    let arch = &kernel.arch;
+    let ours = "panic=-1 printk.devkmsg=on kunit.enable=1 kunit.autorun=1";
+    format!("console={} {ours} {} {more}", arch.console, arch.parameter).trim_end().to_owned()
 }
 
 /// A command as a shell takes it.
@@ -59,7 +72,7 @@ mod tests {
         for (arch, program, console) in
             [("arm64", "qemu-system-aarch64", "ttyAMA0"), ("s390x", "qemu-system-s390x", "ttyS0")]
         {
-            let line = quoted(&command(&Kernel::for_test(arch)).unwrap()).unwrap();
+            let line = quoted(&command(&Kernel::for_test(arch))).unwrap();
             assert!(line.starts_with(&format!("{program} ")), "{line}");
             assert!(
                 line.contains("-kernel /b/on/image -initrd /b/on-guest/initramfs.cpio -append '"),
@@ -67,7 +80,7 @@ mod tests {
             );
             assert!(line.contains(&format!("console={console}")) && line.contains("panic=-1"), "{line}");
         }
-        let um = quoted(&command(&Kernel::for_test("um")).unwrap()).unwrap().replace('\'', "");
+        let um = quoted(&command(&Kernel::for_test("um"))).unwrap().replace('\'', "");
         assert!(um.starts_with("/b/on/image initrd=/b/on-guest/initramfs.cpio mem=1G con=null"), "{um}");
     }
 }

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail, Result};
 
-use crate::guests::qemu;
 use crate::guests::supervise::{self, Boot};
 use crate::guests::verdict::{self, FAILED};
+use crate::guests::{qemu, systemd};
 use crate::kernels::{build::Kernel, configs, matrix};
 use crate::results::kselftest::{self, Tally};
 use crate::results::kunit;
 use crate::series::tree::Tree;
-use crate::system::project::Project;
 use crate::system::ui::{self, Step};
+use crate::system::{project::Project, rootfs};
 
 const LIMIT: Duration = Duration::from_secs(600);
 
@@ -41,10 +41,14 @@ pub fn tested(kernels: &BTreeMap<String, Kernel>) -> impl Iterator<Item = &Kerne
     kernels.values().filter(|kernel| matrix::has_initramfs(&kernel.name))
 }
 
-/// Boots the kernel from its initramfs and counts its tests.
+/// Boots the kernel from its initramfs, or with the systemd of its row, and counts its tests.
 pub fn boot(project: &Project, tree: &Tree, kernel: &Kernel) -> Result<Row> {
+    let root = configs::systemd(&kernel.name).map(|suite| rootfs::archive(project, &suite)).transpose()?;
     project.ui.step(&format!("boot {}", kernel.full_name()), |step| {
-        let mut command = qemu::command(kernel)?;
+        let mut command = match &root {
+            Some(root) => systemd::command(step, kernel, root)?,
+            None => qemu::command(kernel),
+        };
         supervise::save_command(project, step, &qemu::quoted(&command)?)?;
         let guest = format!("kselftest {}", kernel.name);
         let boot = supervise::run(step, &mut command, &guest, LIMIT)?;

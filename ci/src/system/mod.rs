@@ -14,6 +14,7 @@ pub mod options;
 pub mod os;
 pub mod programs;
 pub mod project;
+pub mod rootfs;
 pub mod rust;
 pub mod tools;
 pub mod ui;

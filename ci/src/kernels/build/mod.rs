@@ -130,7 +130,9 @@ impl<'a> Job<'a> {
             obj: tree.build.join(&name),
             stage: tree.build.join(format!("{name}-guest")),
             has_initramfs: matrix::has_initramfs(variant),
-            has_modprobe: SUITES.contains(&variant) || SCALE.contains(&variant),
+            has_modprobe: SUITES.contains(&variant)
+                || SCALE.contains(&variant)
+                || configs::systemd(variant).is_some(),
             has_vng: arch.has_vng() && arch.fragments(variant).iter().any(|name| name == VNG),
             base: configs::base(project, variant)?,
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,

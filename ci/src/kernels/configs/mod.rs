@@ -39,6 +39,7 @@ pub struct Config {
     pub cc: Vec<String>,
     #[serde(default)]
     pub parameter: String,
+    systemd: Option<String>,
     #[serde(default)]
     logs: Vec<String>,
     pub refused: Option<Refused>,
@@ -87,6 +88,11 @@ pub fn least_rust(rows: &[String]) -> Option<Version> {
     rows.iter().filter_map(|name| Version::find(&find(name)?.least_rust?)).max()
 }
 
+/// The suite whose systemd is process 1 of the guest, if the kernel is a row with one.
+pub fn systemd(name: &str) -> Option<String> {
+    find(name)?.systemd
+}
+
 /// What the log of a guest with this kernel lacks, if the kernel is a row.
 pub fn missing_in_log(name: &str, log: &str) -> Option<String> {
     find(name)?.logs.into_iter().find(|part| !log.contains(part))
@@ -123,6 +129,7 @@ pub fn chosen(words: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::rootfs;
 
     #[test]
     fn the_data_is_well_formed() {
@@ -132,6 +139,7 @@ mod tests {
             assert!(configs.compiler.contains_key(&row.compiler), "{name}: compiler {}", row.compiler);
             let fragments = row.fragments(&[]);
             assert!(fragments.iter().all(|file| root.join(file).exists()), "{name}: {fragments:?}");
+            assert!(row.systemd.as_ref().is_none_or(|suite| rootfs::all().contains_key(suite)), "{name}");
             // The folder of another compiler would be compiled anew.
             let Some(like) = &row.like else { continue };
             let other = &configs.config[like];

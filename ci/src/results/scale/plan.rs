@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use crate::results::bench::plan::{Plot, Target};
-use crate::system::data::data;
+use crate::system::{data::data, rootfs};
 
 /// scale.toml says what the fields are.
 #[derive(Deserialize)]
@@ -14,7 +14,7 @@ pub struct Plan {
     pub memory_mib_per_cpu: u32,
     pub memory_mib_at_least: u32,
     pub limit_s: u64,
-    pub debian: Vec<Debian>,
+    pub suites: Vec<String>,
     pub burst: Burst,
     pub readme: Readme,
     pub full: Full,
@@ -26,17 +26,8 @@ pub struct Plan {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Debian {
-    pub name: String,
-    pub suite: String,
-    pub packages: Vec<String>,
-    #[serde(default)]
-    pub has_burst: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Burst {
+    pub suite: String,
     pub key: String,
     pub command: String,
 }
@@ -64,9 +55,14 @@ impl Plan {
     }
 
     /// What is measured, by name.
-    pub fn subjects(&self) -> impl Iterator<Item = &str> {
-        self.debian.iter().map(|debian| debian.name.as_str()).chain([self.burst.key.as_str()])
+    pub fn subjects(&self) -> Vec<String> {
+        self.suites.iter().map(|suite| name(suite)).chain([self.burst.key.clone()]).collect()
     }
+}
+
+/// The Debian of that suite.
+pub fn name(suite: &str) -> String {
+    rootfs::all().remove(suite).expect("ci/scale.toml: a suite of rootfs.toml").name
 }
 
 /// As results have it.
@@ -91,7 +87,7 @@ mod tests {
     fn every_target_and_every_chart_has_a_measurement() {
         let plan = plan();
         let keys: Vec<String> =
-            plan.subjects().flat_map(|s| plan.full.cpus.iter().map(move |cpus| key(s, *cpus))).collect();
+            plan.subjects().iter().flat_map(|s| plan.full.cpus.iter().map(|cpus| key(s, *cpus))).collect();
         for target in &plan.targets {
             for (_, key, _) in [Some(&target.value), target.over.as_ref()].into_iter().flatten() {
                 assert!(keys.contains(key), "{key}");
@@ -99,9 +95,9 @@ mod tests {
             assert!(target.at_most.or(target.at_least).is_some(), "{}", target.what);
         }
         for plot in &plan.plots {
-            assert!(plan.subjects().any(|subject| subject == plot.key), "{}", plot.key);
+            assert!(plan.subjects().contains(&plot.key), "{}", plot.key);
         }
-        assert!(plan.debian.iter().any(|debian| debian.has_burst));
+        assert!(plan.suites.contains(&plan.burst.suite));
     }
 
     #[test]

@@ -35,8 +35,10 @@ pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
 }
 
 /// What was measured of each subject, in the order of CPUs.
-fn measured<'a>(plan: &'a Plan, results: &'a Results) -> impl Iterator<Item = (&'a str, u32)> {
-    plan.subjects().flat_map(|subject| counts(subject, results).into_iter().map(move |cpus| (subject, cpus)))
+fn measured<'a>(plan: &Plan, results: &'a Results) -> impl Iterator<Item = (String, u32)> + use<'a> {
+    let with_cpus =
+        |subject: String| counts(&subject, results).into_iter().map(move |cpus| (subject.clone(), cpus));
+    plan.subjects().into_iter().flat_map(with_cpus)
 }
 
 fn counts(subject: &str, results: &Results) -> Vec<u32> {
@@ -92,7 +94,7 @@ pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
 /// The key of the first Debian's largest guest of a full run.
 fn largest(plan: &Plan) -> String {
     let cpus = plan.full.cpus.iter().max().copied().unwrap_or_default();
-    plan::key(&plan.debian[0].name, cpus)
+    plan::key(&plan::name(&plan.suites[0]), cpus)
 }
 
 /// A row for each guest.
@@ -110,7 +112,7 @@ pub fn table(plan: &Plan, results: &Results) -> String {
         ("CPU s, user", "user_ms", 1000.0),
     ];
     let rows = measured(plan, results).map(|(subject, cpus)| {
-        let key = plan::key(subject, cpus);
+        let key = plan::key(&subject, cpus);
         (key.clone(), key, String::new())
     });
     with_rows(("guest", columns), results, rows)

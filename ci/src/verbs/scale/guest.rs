@@ -2,8 +2,7 @@
 //! One guest: a kernel with a Debian's user space in memory. It measures udev's coldplug of
 //! the CPUs, and the burst.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,13 +10,12 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Map, Value};
 
-use super::debian;
 use crate::guests::{supervise, verdict::PROGRESS};
 use crate::kernels::build::{stage, Kernel};
 use crate::kernels::initramfs::{DONE, UP};
-use crate::results::scale::plan::{Debian, Plan};
+use crate::results::scale::plan::{self, Plan};
 use crate::results::storm;
-use crate::system::{child, files, project::Project, ui::Step};
+use crate::system::{child, files, project::Project, rootfs, ui::Step};
 
 /// Programs of the guest, without shared libraries: it has others than this machine.
 const PROGRAMS: [&str; 2] = ["burst", "cost"];
@@ -35,7 +33,6 @@ const INIT: &str = "\
 # Its modprobe is not the one to be measured.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin
 mkdir -p /proc /sys /dev /run /tmp /results
-[ -e /lib/modules ] || ln -s /usr/lib/modules /lib/modules
 for kind in proc:/proc sysfs:/sys devtmpfs:/dev tmpfs:/run tmpfs:/tmp tracefs:/sys/kernel/tracing; do
 	mount -t ${kind%:*} none /${kind#*:}
 done
@@ -94,17 +91,17 @@ pub struct Measured {
 pub fn run(
     project: &Project,
     parts: &Parts,
-    (debian, archive): (&Debian, &Path),
+    (suite, archive): (&str, &Path),
     programs: &Path,
     cpus: u32,
 ) -> Result<Measured> {
-    let name = format!("{}, {cpus} CPUs, {}", debian.name, parts.label);
-    let out = project.root.join(format!("build/results/scale-{}-{cpus}-{}", debian.suite, parts.label));
+    let name = format!("{}, {cpus} CPUs, {}", plan::name(suite), parts.label);
+    let out = project.root.join(format!("build/results/scale-{suite}-{cpus}-{}", parts.label));
     files::empty(&out)?;
     project.ui.step(&name, |step| {
-        let init = init(&script(parts.plan, debian, cpus));
+        let init = init(&script(parts.plan, suite, cpus));
         let initrd = out.join("initrd");
-        join(&initrd, &[archive, &ours(project, step, parts.kernel, programs, &out, &init)?])?;
+        rootfs::join(&initrd, &[archive, &ours(project, step, parts.kernel, programs, &out, &init)?])?;
         let mut qemu = command(parts, &initrd, &out, cpus);
         supervise::save_command(project, step, &crate::guests::qemu::quoted(&qemu)?)?;
         let limit = Duration::from_secs(parts.plan.limit_s);
@@ -117,14 +114,14 @@ pub fn run(
         let requests = storm::json(project, step, &out.join("trace"))?;
         let coldplug = merged(&read(&out.join("coldplug.json"))?, &requests)?;
         step.note(format!("{} requests, {} ms", coldplug["requests"], coldplug["wall_ms"]));
-        let burst = debian.has_burst.then(|| burst(&out)).transpose()?;
+        let burst = (suite == parts.plan.burst.suite).then(|| burst(&out)).transpose()?;
         Ok(Measured { coldplug, burst })
     })
 }
 
-fn script(plan: &Plan, debian: &Debian, cpus: u32) -> String {
+fn script(plan: &Plan, suite: &str, cpus: u32) -> String {
     let mut script = COLDPLUG.to_owned();
-    if debian.has_burst {
+    if suite == plan.burst.suite {
         let command = plan.burst.command.replacen("burst ", &format!("burst --requests={cpus} "), 1);
         script += &format!("echo '{PROGRESS}burst' > /dev/kmsg\ncd /\n{CLOCK}");
         script += &format!("{command} > /results/burst.json || exit\n{CLOCK}");
@@ -158,17 +155,8 @@ fn ours(
     step.run(cp.arg("-a").arg(kernel.stage.join("lib/modules")).arg(root.join("usr/lib")))?;
     let mut chmod = child::command("chmod");
     step.run(chmod.arg("755").arg(root.join("init")))?;
-    debian::pack(step, root, &archive)?;
+    rootfs::pack(step, root, &archive)?;
     Ok(archive)
-}
-
-/// The kernel takes archives one behind the other.
-fn join(initrd: &Path, archives: &[&Path]) -> Result<()> {
-    let mut file = File::create(initrd).with_context(|| format!("cannot write {}", initrd.display()))?;
-    for archive in archives {
-        io::copy(&mut File::open(archive)?, &mut file)?;
-    }
-    Ok(())
 }
 
 fn command(Parts { plan, kernel, .. }: &Parts, initrd: &Path, out: &Path, cpus: u32) -> Command {
@@ -243,16 +231,15 @@ fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::scale::plan::plan;
 
     #[test]
     fn the_scripts_are_such_for_a_shell() {
-        let plan = plan();
-        for debian in &plan.debian {
-            let init = init(&script(&plan, debian, 64));
+        let plan = plan::plan();
+        for suite in &plan.suites {
+            let init = init(&script(&plan, suite, 64));
             assert!(child::succeeds(child::command("sh").args(["-n", "-c", &init])).unwrap(), "{init}");
             assert!(!init.contains("{SCRIPT}") && init.contains(UP), "{init}");
-            assert_eq!(init.contains("burst --requests=64 --json"), debian.has_burst, "{init}");
+            assert_eq!(init.contains("burst --requests=64 --json"), *suite == plan.burst.suite, "{init}");
         }
     }
 

@@ -2,7 +2,6 @@
 //! The verb `scale`: what udev asks for at the boot of a machine with many CPUs, on the
 //! kernel without and with the option, against the targets.
 
-mod debian;
 mod guest;
 
 use std::collections::BTreeMap;
@@ -19,26 +18,26 @@ use crate::results::scale::{
     plan::{self, Plan},
     readme::{self, DIR, NUMBERS},
 };
-use crate::system::project::Project;
+use crate::system::{project::Project, rootfs};
 
 pub fn run(project: &Project) -> Result<()> {
     let (tools, tree) = &toolchain::set_up(project)?;
     let plan = plan::plan();
     let chosen = matrix::chosen(&project.opts)?;
     let arch = chosen.with_vng()?;
-    let archives = plan.debian.iter().map(|debian| Ok((debian, debian::archive(project, debian)?)));
+    let archives = plan.suites.iter().map(|suite| Ok((suite, rootfs::archive(project, suite)?)));
     let archives = archives.collect::<Result<Vec<_>>>()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SCALE))?;
     let programs = guest::programs(project)?;
     let mut results = Results { about: about(&plan, project), ..Results::default() };
     for _ in 0..project.opts.rounds {
         for cpus in &project.opts.cpus {
-            for (debian, archive) in &archives {
+            for (suite, archive) in &archives {
                 for (label, variant) in COMPARED.into_iter().zip(SCALE) {
                     let parts = Parts { plan: &plan, kernel: &kernels[variant], label };
                     let Measured { coldplug, burst } =
-                        guest::run(project, &parts, (debian, archive), &programs, *cpus)?;
-                    results.add(label, &plan::key(&debian.name, *cpus), coldplug);
+                        guest::run(project, &parts, (suite, archive), &programs, *cpus)?;
+                    results.add(label, &plan::key(&plan::name(suite), *cpus), coldplug);
                     if let Some(burst) = burst {
                         results.add(label, &plan::key(&plan.burst.key, *cpus), burst);
                     }
