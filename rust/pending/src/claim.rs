@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a request has of the name of its module, and the functions that C calls.
+//! The claim of a request to the name of its module, and the functions that C calls.
 //!
 //! C header: [`kernel/module/claim.h`](srctree/kernel/module/claim.h)
 
@@ -13,6 +13,7 @@ use super::{
     },
     *, //
 };
+use core::mem;
 use kernel::{
     error::to_result,
     sizes::SZ_256K,
@@ -33,7 +34,7 @@ fn end_load(owner: Owner, outcome: Outcome, ret: c_int) {
     unsafe { module_finish(load.name.as_char_ptr(), ret, age) };
 }
 
-/// What a request has of its name: a [`bindings::mod_claim`].
+/// The claim of a request to its name: a [`bindings::mod_claim`].
 #[repr(C, usize)]
 pub(super) enum Claim {
     /// Nothing. C makes it, of zeroes.
@@ -154,13 +155,13 @@ impl Claim {
     }
 }
 
-/// Initializes the list of pending loads.
+/// Initializes the lists of pending loads and of bursts.
 ///
 /// Returns 0.
 ///
 /// # Safety
 ///
-/// Must be called once, before any other function of this file.
+/// Must be called once, before any other function of this file, `pending.rs` and `copying.rs`.
 #[export]
 pub unsafe extern "C" fn mod_claim_init() -> c_int {
     // SAFETY: By the safety requirements, this is the only call, and the first use of the list.

@@ -9,8 +9,16 @@
 //! does not wait. If the first image takes long to come, the others wait for a second at most.
 
 use super::*;
+use core::mem;
+use kernel::{
+    sync::GlobalLockedBy,
+    time::{
+        msecs_to_jiffies,
+        Msecs, //
+    }, //
+};
 
-/// How long a request waits at most, in milliseconds.
+/// How long each try of a request waits at most, in milliseconds.
 const MOMENT: Msecs = 1000;
 
 global_lock! {

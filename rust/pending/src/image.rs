@@ -36,6 +36,8 @@ const MOST_SECTIONS: usize = 512;
 
 /// `MODULE_NAME_LEN`
 pub(super) const NAME_LEN: usize = 64 - size_of::<c_ulong>();
+// Does not compile if the length is another one.
+const _: fn(&bindings::module) -> &[c_char; NAME_LEN] = |module| &module.name;
 
 /// `struct elf64_hdr`, or `struct elf32_hdr`.
 #[derive(Clone, Copy, Default, FromBytes, IntoBytes)]

@@ -15,19 +15,22 @@
 //! An owner is pending before its module reaches the module list, and until the module is live or
 //! off that list. So a search of the list of pending loads first and of the module list second,
 //! under the lock of the former, cannot miss a load. A request that comes once the module is live
-//! fails at once. A module cannot be removed before its load has returned, unless by force, so no
-//! request that comes after a removal finds the load of the removed module.
+//! fails at once. A live module cannot be removed while its load is pending, unless by force: the
+//! load holds the initial reference. So no request that comes after a removal finds the load of the
+//! removed module.
 //!
 //! The loader peeks at the name in an image before it copies the image, see `image.rs`. The request
 //! becomes a duplicate if a load of that name is pending. It fails at once if a module of that name
 //! is live, and the image is large. The peek makes no other request fail, or wait for more than a
 //! moment, see `copying.rs`.
+//!
+//! C calls the functions in `claim.rs`, which also decides what a peek means.
 
+// Public, as its exported functions are.
 pub mod claim;
 mod copying;
 mod image;
 
-use core::mem;
 use kernel::{
     bindings,
     do_once_lite,
@@ -52,23 +55,19 @@ use kernel::{
         rcu,
         Arc,
         Completion,
-        GlobalLockedBy,
         SetOnce, //
     },
     task::Pid,
     time::{
-        msecs_to_jiffies,
         Instant,
         Jiffies,
-        Monotonic,
-        Msecs, //
+        Monotonic, //
     },
     warn_on, //
 };
 
 global_lock! {
-    // SAFETY: `mod_claim_init()` initializes it. That is an early initcall: the first load, KUnit
-    // test and file in debugfs come later.
+    // SAFETY: `mod_claim_init()` initializes it. That is an early initcall: all uses come later.
     unsafe(uninit) static PENDING: Mutex<List<PendingLoad>> = List::new();
 }
 
@@ -167,6 +166,8 @@ fn wait_loaded(name: &CStr, timeout: Jiffies) -> Result<Jiffies> {
 }
 
 /// The ownership of a name.
+///
+/// It must be ended: if it is dropped, the name stays pending.
 #[must_use]
 struct Owner(Arc<PendingLoad>);
 
@@ -212,7 +213,7 @@ impl Duplicate {
     /// # Errors
     ///
     /// Those of [`look_up`].
-    // As above.
+    // Not inlined, as `PendingLoad::find()`.
     #[inline(never)]
     fn of(name: &CStr) -> Result<Option<Self>> {
         let load = look_up(&PENDING.lock(), name)?;
@@ -313,8 +314,9 @@ impl State {
             return None;
         }
 
-        // SAFETY: A module that was found under the RCU read lock is not freed before that is
-        // released, which `_guard` outlives. All stores to its state are by WRITE_ONCE().
+        // SAFETY: A module that was found under the RCU read lock is not freed while that lock is
+        // held, and `_guard` holds it during this call. All stores to its state are by
+        // WRITE_ONCE().
         let state = unsafe { atomic_load(&raw mut (*module).state, Relaxed) };
         Some(match state {
             bindings::module_state_MODULE_STATE_LIVE => Self::Live,

@@ -9,6 +9,7 @@ use super::{
     claim::Claim,
     *, //
 };
+use core::mem;
 use kernel::{
     new_condvar,
     new_mutex,
