@@ -298,20 +298,20 @@ impl Request {
 
     /// `init_module()`
     pub fn call(&self) -> i32 {
-        let mut claim = Claim::default();
         loop {
             let error = (self.may)();
             if error != 0 {
                 return error;
             }
-            let ret = self.init_module_from_user(&mut claim);
+            let ret = self.init_module_from_user();
             if ret != AGAIN {
                 return ret;
             }
         }
     }
 
-    fn init_module_from_user(&self, claim: &mut Claim) -> i32 {
+    fn init_module_from_user(&self) -> i32 {
+        let mut claim = Claim::default();
         let error = self.seems.map_or(0, |image| claim.look(image));
         if error != 0 {
             return claim.end(error);
@@ -320,7 +320,7 @@ impl Request {
         if error != 0 {
             return claim.end(error);
         }
-        let ret = self.load_module(claim);
+        let ret = self.load_module(&mut claim);
         claim.end(ret)
     }
 
