@@ -13,22 +13,24 @@ use crate::system::child;
 pub const CPUS: u32 = 2;
 /// Enough for 64 copies of an image, too little for a module with a huge section.
 const MEMORY: &str = "1G";
+/// The kernel runs the suites of KUnit while it boots.
+pub const TESTS: &str = "kunit.enable=1 kunit.autorun=1";
 
 /// What starts the guest, kernel log on standard output.
 pub fn command(kernel: &Kernel) -> Command {
     let arch = &kernel.arch;
     let archive = kernel.stage.join(ARCHIVE);
     if !arch.start.is_empty() {
-        return machine(kernel, &archive, (&["-smp", &CPUS.to_string()], MEMORY), "");
+        return machine(kernel, &archive, (&["-smp", &CPUS.to_string()], MEMORY), TESTS);
     }
     let mut um = child::command(&kernel.image);
     // On one CPU: with more, it does not run where processes are traced.
     um.arg(format!("initrd={}", archive.display())).arg(format!("mem={MEMORY}"));
-    um.args(["con=null", "con0=null,fd:1"]).args(parameters(kernel, "").split_whitespace());
+    um.args(["con=null", "con0=null,fd:1"]).args(parameters(kernel, TESTS).split_whitespace());
     um
 }
 
-/// The same for QEMU alone, with other options, initramfs and parameters of the kernel.
+/// The same in QEMU alone, with other options, initramfs and parameters of the kernel.
 pub fn machine(kernel: &Kernel, initrd: &Path, (options, memory): (&[&str], &str), more: &str) -> Command {
     let (qemu, machine) = kernel.arch.start.split_first().expect("ci/kernels.toml: start");
     let mut cmd = child::command(qemu);
@@ -42,8 +44,7 @@ pub fn machine(kernel: &Kernel, initrd: &Path, (options, memory): (&[&str], &str
 /// The parameters of the kernel.
 fn parameters(kernel: &Kernel, more: &str) -> String {
     let arch = &kernel.arch;
-    let ours = "panic=-1 printk.devkmsg=on kunit.enable=1 kunit.autorun=1";
-    format!("console={} {ours} {} {more}", arch.console, arch.parameter).trim_end().to_owned()
+    format!("console={} panic=-1 printk.devkmsg=on {} {more}", arch.console, arch.parameter)
 }
 
 /// A command as a shell takes it.

@@ -12,7 +12,7 @@ use anyhow::Result;
 use crate::guests::qemu;
 use crate::kernels::build::Kernel;
 use crate::kernels::initramfs::{ARCHIVE, DONE, UP};
-use crate::system::{child, rootfs, ui::Step};
+use crate::system::{rootfs, ui::Step};
 
 const SERVICE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/guest/selftest.service"));
 const SCRIPT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/guest/selftest.sh"));
@@ -33,7 +33,8 @@ pub fn command(step: &mut Step, kernel: &Kernel, root: &Path) -> Result<Command>
     let initrd = kernel.stage.join("systemd.cpio");
     // The initramfs of every guest has the selftest and its modules.
     rootfs::join(&initrd, &[root, &kernel.stage.join(ARCHIVE), &ours(step, kernel)?])?;
-    Ok(qemu::machine(kernel, &initrd, (&MACHINE, MEMORY), PARAMETERS))
+    let parameters = format!("{} {PARAMETERS}", qemu::TESTS);
+    Ok(qemu::machine(kernel, &initrd, (&MACHINE, MEMORY), &parameters))
 }
 
 /// The archive of what is not Debian's.
@@ -41,9 +42,7 @@ fn ours(step: &mut Step, kernel: &Kernel) -> Result<PathBuf> {
     let folder = tempfile::tempdir_in(&kernel.stage)?;
     let (root, archive) = (folder.path(), kernel.stage.join("systemd-ours.cpio"));
     write(root)?;
-    fs::create_dir_all(root.join("usr/lib"))?;
-    let mut cp = child::command("cp");
-    step.run(cp.arg("-a").arg(kernel.stage.join("lib/modules")).arg(root.join("usr/lib")))?;
+    rootfs::add_modules(step, &kernel.stage, root)?;
     rootfs::pack(step, root, &archive)?;
     Ok(archive)
 }
@@ -68,6 +67,7 @@ fn script() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::child;
 
     #[test]
     fn the_script_is_one_for_a_shell() {

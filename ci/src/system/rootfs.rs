@@ -2,7 +2,7 @@
 //! Root file systems of guests: packages of a Debian in an initramfs, made without root.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ fn complete(step: &mut Step, root: &Path) -> Result<()> {
             symlink(format!("usr/{name}"), root.join(name))?;
         }
     }
-    // Where the modules of a guest will be. What is not merged into /usr finds them, too.
+    // Where `add_modules` puts them. What is not merged into /usr finds them, too.
     if !root.join("lib").is_symlink() && !root.join("lib/modules").exists() {
         symlink("/usr/lib/modules", root.join("lib/modules"))?;
     }
@@ -70,6 +70,13 @@ pub fn pack(step: &mut Step, folder: &Path, archive: &Path) -> Result<()> {
     let mut sh = child::command("sh");
     sh.args(["-c", "find . | cpio --quiet -o -H newc -R 0:0 -F \"$1\"", "sh"]).arg(archive);
     step.run(sh.current_dir(folder)).map(drop)
+}
+
+/// Puts the modules that a kernel has installed below `from` where the guest looks for them.
+pub fn add_modules(step: &mut Step, from: &Path, folder: &Path) -> Result<()> {
+    let to = folder.join("usr/lib");
+    fs::create_dir_all(&to)?;
+    step.run(child::command("cp").arg("-a").arg(from.join("lib/modules")).arg(to)).map(drop)
 }
 
 /// One archive of several: the kernel takes them one behind the other.

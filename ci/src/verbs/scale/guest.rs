@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{bail, Context, Result};
 use serde_json::{json, Map, Value};
 
-use crate::guests::{supervise, verdict::PROGRESS};
+use crate::guests::{qemu, supervise, verdict::PROGRESS};
 use crate::kernels::build::{stage, Kernel};
 use crate::kernels::initramfs::{DONE, UP};
 use crate::results::scale::plan::{self, Plan};
@@ -102,10 +102,10 @@ pub fn run(
         let init = init(&script(parts.plan, suite, cpus));
         let initrd = out.join("initrd");
         rootfs::join(&initrd, &[archive, &ours(project, step, parts.kernel, programs, &out, &init)?])?;
-        let mut qemu = command(parts, &initrd, &out, cpus);
-        supervise::save_command(project, step, &crate::guests::qemu::quoted(&qemu)?)?;
+        let mut command = command(parts, &initrd, &out, cpus);
+        supervise::save_command(project, step, &qemu::quoted(&command)?)?;
         let limit = Duration::from_secs(parts.plan.limit_s);
-        let verdict = supervise::run(step, &mut qemu, &format!("scale {}", parts.label), limit)?.verdict;
+        let verdict = supervise::run(step, &mut command, &format!("scale {}", parts.label), limit)?.verdict;
         fs::remove_file(&initrd)?;
         if !verdict.is_clean() {
             let said = fs::read_to_string(out.join("output")).unwrap_or_default();
@@ -146,13 +146,11 @@ fn ours(
     let (root, archive) = (folder.path(), out.join("ours"));
     let bin = root.join("usr/local/bin");
     fs::create_dir_all(&bin)?;
-    fs::create_dir_all(root.join("usr/lib"))?;
     PROGRAMS.iter().try_for_each(|name| stage::copy_to(&bin, &programs.join(name)).map(drop))?;
     stage::copy_to(root, &project.root.join("rust/storm/record.sh"))?;
     MODULES.iter().try_for_each(|name| stage::copy_to(root, &kernel.stage.join(name)).map(drop))?;
     fs::write(root.join("init"), init)?;
-    let mut cp = child::command("cp");
-    step.run(cp.arg("-a").arg(kernel.stage.join("lib/modules")).arg(root.join("usr/lib")))?;
+    rootfs::add_modules(step, &kernel.stage, root)?;
     let mut chmod = child::command("chmod");
     step.run(chmod.arg("755").arg(root.join("init")))?;
     rootfs::pack(step, root, &archive)?;
@@ -160,17 +158,11 @@ fn ours(
 }
 
 fn command(Parts { plan, kernel, .. }: &Parts, initrd: &Path, out: &Path, cpus: u32) -> Command {
-    let mut qemu = child::command(&kernel.arch.start[0]);
-    qemu.args(&plan.qemu).args(["-smp", &cpus.to_string(), "-m", &format!("{}M", plan.memory_mib(cpus))]);
-    qemu.args(["-display", "none", "-serial", "stdio", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+    let (smp, memory) = (cpus.to_string(), format!("{}M", plan.memory_mib(cpus)));
+    let options: Vec<&str> = plan.qemu.iter().map(String::as_str).chain(["-smp", &smp]).collect();
+    let mut qemu = qemu::machine(kernel, initrd, (&options, &memory), "rdinit=/init profile=2");
     let out = out.display();
     qemu.arg("-virtfs").arg(format!("local,path={out},mount_tag={RESULTS},security_model=none"));
-    qemu.arg("-kernel").arg(&kernel.image).arg("-initrd").arg(initrd);
-    let arch = &kernel.arch;
-    qemu.arg("-append").arg(format!(
-        "console={} rdinit=/init panic=-1 printk.devkmsg=on profile=2 {}",
-        arch.console, arch.parameter
-    ));
     qemu
 }
 
