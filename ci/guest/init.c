@@ -8,6 +8,7 @@
 #include <linux/reboot.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/wait.h>
@@ -43,6 +44,27 @@ static void copy_lines(int from, int to)
 }
 
 /*
+ * Loads the policy of SELinux, if there is one, and enforces it. The kernel takes a policy
+ * only as a whole, and logs what it thinks of it.
+ */
+static void enforce_policy(void)
+{
+	int policy = open("/policy", O_RDONLY), load, enforce;
+	size_t size;
+	void *text;
+
+	if (policy < 0)
+		return;
+	size = lseek(policy, 0, SEEK_END);
+	text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, policy, 0);
+	mount("selinuxfs", "/sys/fs/selinux", "selinuxfs", 0, NULL);
+	load = open("/sys/fs/selinux/load", O_WRONLY);
+	enforce = open("/sys/fs/selinux/enforce", O_WRONLY);
+	write(load, text, size);
+	write(enforce, "1", 1);
+}
+
+/*
  * The kernel reports in its log. It takes what changed since its last scan, and what
  * is younger than five seconds, for no leak.
  */
@@ -75,6 +97,7 @@ int main(void)
 	mount("securityfs", "/sys/kernel/security", "securityfs", 0, NULL);
 	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
 	log = open("/dev/kmsg", O_WRONLY);
+	enforce_policy();
 	pipe(output);
 
 	/* What the driver's guests/verdict.rs waits for. */

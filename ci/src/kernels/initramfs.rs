@@ -15,6 +15,9 @@ pub const UP: &str = "ci: the guest is up";
 pub const DONE: &str = "ci: the guest is done, exit code ";
 const INIT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/guest/init.c"));
 pub const ARCHIVE: &str = "initramfs.cpio";
+/// A policy of SELinux; init loads and enforces it, if there is one.
+pub const POLICY: &str = "policy";
+
 /// Builds the programs and packs the archive, in the stage folder.
 pub fn make(
     step: &mut Step,
@@ -48,7 +51,7 @@ fn nolibc((tools, tree): (&Tools, &Path), arch: &Arch, headers: &Path) -> Comman
     cc
 }
 
-/// The list that gen_init_cpio reads: devices, folders, programs, all modules.
+/// The list that gen_init_cpio reads: devices, folders, programs, all modules, a policy.
 fn contents(stage: &Path) -> Result<String> {
     let mut list = String::new();
     for dir in ["/dev", "/proc", "/sys", "/tmp"] {
@@ -58,7 +61,8 @@ fn contents(stage: &Path) -> Result<String> {
     let mut files = vec!["init".to_owned(), "selftest".to_owned()];
     for entry in fs::read_dir(stage)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end)) {
+        let is_module = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| name.ends_with(end));
+        if is_module || name == POLICY {
             files.push(name);
         }
     }

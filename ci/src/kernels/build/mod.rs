@@ -18,7 +18,7 @@ use self::warnings::{compiled, no_warning};
 use crate::kernels::matrix::{self, Arch, SCALE, SUITES, VNG};
 use crate::kernels::{configs, initramfs, kbuild, kconfig::Fragments, twin};
 use crate::series::{patches, tree::Tree};
-use crate::system::{deps, files, git::Git, project::Project, tools::Tools, ui::Step};
+use crate::system::{deps, files, git::Git, programs, project::Project, tools::Tools, ui::Step};
 
 /// Says in a build folder for which series and configuration no compiler has warned. Of a
 /// build that has come to its end.
@@ -88,6 +88,9 @@ pub fn ensure(
 pub fn row(project: &Project, tools: &Tools, tree: &Tree, name: &str) -> Result<Kernel> {
     let arch = matrix::of_row(name)?;
     deps::ensure_for(project, &format!("CONFIG={name}"))?;
+    if configs::has_policy(name) {
+        programs::find("checkpolicy").context("checkpolicy is missing: install the package of that name")?;
+    }
     let mut kernels = ensure(project, tools, tree, &arch)?;
     kernels.remove(name).with_context(|| format!("no kernel {name} was built"))
 }
@@ -110,6 +113,7 @@ pub struct Job<'a> {
     like: Option<PathBuf>,
     has_initramfs: bool,
     has_modprobe: bool,
+    has_policy: bool,
     has_vng: bool,
 }
 
@@ -133,6 +137,7 @@ impl<'a> Job<'a> {
             has_modprobe: SUITES.contains(&variant)
                 || SCALE.contains(&variant)
                 || configs::systemd(variant).is_some(),
+            has_policy: configs::has_policy(variant),
             has_vng: arch.has_vng() && arch.fragments(variant).iter().any(|name| name == VNG),
             base: configs::base(project, variant)?,
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
@@ -166,6 +171,9 @@ impl<'a> Job<'a> {
             let headers = self.headers(step)?;
             if self.has_modprobe {
                 self.install(step)?;
+            }
+            if self.has_policy {
+                self.policy(step)?;
             }
             if self.has_vng {
                 self.kselftest(step, &headers)?;

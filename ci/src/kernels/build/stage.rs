@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Job;
-use crate::kernels::{contract::contract, kconfig};
+use crate::kernels::{contract::contract, initramfs::POLICY, kconfig};
 use crate::system::{child, ui::Step};
 
 impl Job<'_> {
@@ -62,6 +62,17 @@ impl Job<'_> {
         step.run(make.arg("modules_install")).map(drop)
     }
 
+    /// A policy of SELinux, in the stage folder: the one of the kernel's own scripts/selinux/mdp,
+    /// which allows all, with each load of a module logged.
+    pub(super) fn policy(&self, step: &mut Step) -> Result<()> {
+        let at = |name| self.stage.join(name);
+        let mdp = self.obj.join("scripts/selinux/mdp/mdp");
+        step.run(child::command(mdp).args([at("policy.conf"), at("file_contexts")]))?;
+        let text = fs::read_to_string(at("policy.conf"))?;
+        fs::write(at("policy.conf"), log_loads(&text)?)?;
+        step.run(child::command("checkpolicy").arg("-o").args([at(POLICY), at("policy.conf")])).map(drop)
+    }
+
     /// Builds the modules of a folder of ci/modules; where.
     pub fn external(&self, step: &mut Step, folder: &str) -> Result<PathBuf> {
         let source = self.project.root.join("ci/modules").join(folder);
@@ -104,6 +115,12 @@ impl Job<'_> {
     }
 }
 
+/// The policy with one more rule, after those of which it is one.
+fn log_loads(policy: &str) -> Result<String> {
+    let (rules, rest) = policy.split_once("user user_u").context("mdp made a policy without a user")?;
+    Ok(format!("{rules}auditallow base_t base_t:system module_load;\nuser user_u{rest}"))
+}
+
 /// Compresses a module, beside it, as the kernel can decompress it.
 fn compress(step: &mut Step, config: &str, module: &Path) -> Result<()> {
     const FORMATS: [(&str, &str, &[&str]); 3] = [
@@ -133,6 +150,15 @@ pub fn copy_to(dir: &Path, file: &Path) -> Result<PathBuf> {
 mod tests {
     use super::*;
     use crate::system::ui::Ui;
+
+    #[test]
+    fn a_policy_logs_each_load() {
+        let policy = log_loads("allow base_t base_t:key { view };\nuser user_u roles { base_r };\n").unwrap();
+        let rules: Vec<_> = policy.lines().collect();
+        assert_eq!(rules[1], "auditallow base_t base_t:system module_load;");
+        assert_eq!(rules[2], "user user_u roles { base_r };");
+        assert!(log_loads("allow all\n").is_err());
+    }
 
     #[test]
     fn a_module_is_compressed_as_the_kernel_can_decompress_it() {

@@ -41,6 +41,8 @@ pub struct Config {
     pub parameter: String,
     systemd: Option<String>,
     #[serde(default)]
+    policy: bool,
+    #[serde(default)]
     logs: Vec<String>,
     pub refused: Option<Refused>,
 }
@@ -91,6 +93,11 @@ pub fn least_rust(rows: &[String]) -> Option<Version> {
 /// The suite whose systemd is process 1 of the guest, if the kernel is a row with one.
 pub fn systemd(name: &str) -> Option<String> {
     find(name)?.systemd
+}
+
+/// Whether the guest loads a policy of SELinux and enforces it, if the kernel is a row.
+pub fn has_policy(name: &str) -> bool {
+    find(name).is_some_and(|row| row.policy)
 }
 
 /// What the log of a guest with this kernel lacks, if the kernel is a row.
