@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 # clang 19.1.7 (Debian 12, 1:19.1.7-3~deb12u1) for --target=aarch64-linux-gnu compiles an atomic
-# exchange in line, or as a call of libgcc's __aarch64_swp4_relax(). It calls if it finds a GCC for
-# arm64, such as libgcc-12-dev-arm64-cross, in its toolchain folder. So a program that is linked
+# exchange in line, or as a call of libgcc's __aarch64_swp4_relax(). It emits the call if it finds a GCC
+# for arm64, such as libgcc-12-dev-arm64-cross, in its toolchain folder. So a program that is linked
 # without libgcc, such as one over nolibc, no longer links once a cross GCC is installed.
 # -mno-outline-atomics compiles the exchange in line on each host. Runs on Debian 12.
 #

@@ -151,7 +151,7 @@ fn exported(project: &Project) -> Result<()> {
     let different = export::differences(project, &files)?;
     if let Some(first) = different.first() {
         let (first, count) = (first.display(), different.len());
-        bail!("{first} is not as linux/ has it ({count} files differ): run make patches");
+        bail!("{first} differs from linux/ ({count} files do): run make patches");
     }
     tree::say_saved(project, &git, &files)
 }

@@ -46,7 +46,7 @@ fn about(rounds: usize) -> String {
     let how = if vng::kvm_works() { "under KVM" } else { "emulated" };
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     format!(
-        "Before → after, medians of {rounds} rounds of `make boot ROUNDS={rounds}`, in turn, on {CPUS} \
+        "Option off → option on, medians of {rounds} rounds of `make boot ROUNDS={rounds}`, in turn, on {CPUS} \
          virtual CPUs, {how} on {cores} cores."
     )
 }
