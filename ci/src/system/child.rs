@@ -23,8 +23,10 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// How often a wait looks at the clock and at the interrupt flag.
 const TICK: Duration = Duration::from_millis(50);
-/// What processes get to end: between SIGTERM and SIGKILL, and once the first one has ended.
+/// The time between SIGTERM and SIGKILL, and the time for which pipes are read once the process
+/// has ended. A driver that is a child gets longer: it first ends its own children, then cleans up.
 const GRACE: Duration = Duration::from_secs(5);
+const GRACE_OF_DRIVER: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Interrupted;
@@ -93,7 +95,9 @@ pub fn spawn(cmd: &mut Command) -> Result<Child> {
 /// True when a short, silent command succeeds.
 pub fn succeeds(cmd: &mut Command) -> Result<bool> {
     let cmd = cmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(cmd.status().map_err(|e| not_started(cmd, e))?.success())
+    let status = cmd.status().map_err(|e| not_started(cmd, e))?;
+    fail_if_interrupted()?;
+    Ok(status.success())
 }
 
 #[derive(Debug)]
@@ -111,7 +115,9 @@ pub fn supervise(
     fail_if_interrupted()?;
     cmd.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let child = cmd.spawn().map_err(|e| not_started(cmd, e))?;
-    let mut group = Group { child, over: false };
+    // It may start this program.
+    let grace = if cmd.get_program() == "make" { GRACE_OF_DRIVER } else { GRACE };
+    let mut group = Group { child, grace, over: false };
     let lines = group.lines();
     loop {
         match lines.recv_timeout(TICK) {
@@ -138,6 +144,7 @@ pub fn supervise(
 /// A running process group; dropping it ends all of it.
 struct Group {
     child: Child,
+    grace: Duration,
     over: bool,
 }
 
@@ -161,7 +168,7 @@ impl Drop for Group {
             return;
         }
         self.signal(Signal::SIGTERM);
-        let limit = Instant::now() + GRACE;
+        let limit = Instant::now() + self.grace;
         while Instant::now() < limit && matches!(self.child.try_wait(), Ok(None)) {
             thread::sleep(TICK);
         }

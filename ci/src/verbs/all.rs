@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::results::{numbers, readme};
@@ -72,7 +72,7 @@ pub fn run(project: &Project) -> Result<()> {
     let only = project.opts.only.as_deref();
     let chosen: Vec<&Run> = plan.run.iter().filter(|run| is_chosen(run, only)).collect();
     let git = Git::at(&project.root);
-    let mut outcomes: Outcomes = numbers::read(&project.root.join(RESULTS))?.unwrap_or_default();
+    let mut outcomes = read(project)?;
     let mut todo = vec![];
     for &run in &chosen {
         if needs_run(&git, &plan, run, outcomes.get(&run.name()))? {
@@ -84,10 +84,12 @@ pub fn run(project: &Project) -> Result<()> {
         let left = left(&todo[done..], &outcomes);
         project.ui.say(&format!("{} of {}: make {}{left}", done + 1, todo.len(), run.name()));
         let outcome = run_one(project, &git, run)?;
+        outcomes = read(project)?;
         outcomes.insert(run.name(), outcome);
         numbers::write(&project.root.join(RESULTS), &outcomes)?;
         let table = table(&git, &plan, &outcomes)?;
         readme::rewrite(&project.root, "all", |_| Ok(table.clone()))?;
+        update_letter(project)?;
     }
     println!("{}", table(&git, &plan, &outcomes)?);
     let failed: Vec<String> =
@@ -96,6 +98,21 @@ pub fn run(project: &Project) -> Result<()> {
         bail!("failed: make {}; what passed is not run again", failed.join(", make "));
     }
     Ok(())
+}
+
+/// The cover letter gets the numbers that a verb has measured: `test` and `submit` want it to have
+/// the last ones.
+fn update_letter(project: &Project) -> Result<()> {
+    if !project.root.join("linux").exists() {
+        return Ok(());
+    }
+    project.ui.step("make patches", |step| {
+        step.run(child::command("make").arg("patches").current_dir(&project.root)).map(drop)
+    })
+}
+
+fn read(project: &Project) -> Result<Outcomes> {
+    Ok(numbers::read(&project.root.join(RESULTS))?.unwrap_or_default())
 }
 
 fn is_chosen(run: &Run, only: Option<&[String]>) -> bool {
@@ -111,15 +128,23 @@ fn needs_run(git: &Git, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Re
 }
 
 fn has_changed(git: &Git, plan: &Plan, run: &Run, commit: &str) -> Result<bool> {
+    let paths = paths(plan, run);
+    let diff = ["diff", "--quiet", commit, "--"].into_iter().chain(paths.iter().map(String::as_str));
+    Ok(!git.succeeds(diff)?)
+}
+
+/// What the result of a run depends on, in git's notation.
+fn paths(plan: &Plan, run: &Run) -> Vec<String> {
     let written = plan.written.iter().filter(|path| !run.depends.contains(path));
-    let excluded: Vec<String> = written.map(|path| format!(":(exclude){path}")).collect();
-    let paths = plan.depends.iter().chain(&run.depends).chain(&excluded).map(String::as_str);
-    Ok(!git.succeeds(["diff", "--quiet", commit, "--"].into_iter().chain(paths))?)
+    let excluded = written.map(|path| format!(":(exclude){path}"));
+    plan.depends.iter().chain(&run.depends).cloned().chain(excluded).collect()
 }
 
 /// A result belongs to a commit.
 fn fail_if_uncommitted(git: &Git, plan: &Plan, run: &Run) -> Result<()> {
-    if has_changed(git, plan, run, "HEAD")? {
+    let paths = paths(plan, run);
+    let status = ["status", "--porcelain", "--"].into_iter().chain(paths.iter().map(String::as_str));
+    if !git.capture(status)?.is_empty() {
         bail!("what make {} depends on has changes that are in no commit: commit them first", run.name());
     }
     Ok(())
@@ -134,12 +159,14 @@ fn left(runs: &[&Run], outcomes: &Outcomes) -> String {
     }
 }
 
-/// The verb runs as it would by make: in a process of its own, which takes the lock.
+/// The verb runs by make, which builds the driver of this commit. That takes the lock.
 fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
+    // If somebody else has the lock, this is no result of the verb.
+    drop(project.lock()?);
     let commit = git.capture(["rev-parse", "--short=12", "HEAD"])?;
     let start = Instant::now();
-    let mut cmd = child::command(std::env::current_exe().context("cannot find this program")?);
-    cmd.arg(&run.verb).envs(&run.set);
+    let mut cmd = child::command("make");
+    cmd.arg(&run.verb).envs(&run.set).current_dir(&project.root);
     let ended = project.ui.step(&format!("make {}", run.name()), |step| {
         let (end, output) = step.run_until(&mut cmd, None)?;
         let last = last_line(&output);
@@ -155,10 +182,11 @@ fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
     Ok(Outcome { commit, seconds: start.elapsed().as_secs(), passed, result })
 }
 
-/// The last line that is not of a table.
+/// The last line of the verb that is not of a table.
 fn last_line(output: &str) -> &str {
     let mut lines = output.lines().rev().map(str::trim);
-    lines.find(|line| !line.is_empty() && !line.starts_with('|')).unwrap_or_default()
+    let is_makes = |line: &str| line.starts_with("make") && line.contains("***");
+    lines.find(|line| !line.is_empty() && !line.starts_with('|') && !is_makes(line)).unwrap_or_default()
 }
 
 fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
@@ -259,6 +287,12 @@ mod tests {
         commit("file", "b");
         assert!(needs(true));
         fail_if_uncommitted(&git, &plan, &run).unwrap();
+        // A new file counts, too.
+        let run = Run { depends: vec!["folder".to_owned()], ..run };
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        fail_if_uncommitted(&git, &plan, &run).unwrap();
+        fs::write(dir.path().join("folder/new"), "").unwrap();
+        assert!(fail_if_uncommitted(&git, &plan, &run).is_err());
     }
 
     #[test]
@@ -301,6 +335,10 @@ mod tests {
     #[test]
     fn what_a_verb_says_last_is_no_row_of_a_table() {
         assert_eq!(last_line("a\n3 passed, 0 failed\n| a | b |\n|---|---|\n\n"), "3 passed, 0 failed");
+        assert_eq!(
+            last_line("error: the disk is full\nmake: *** [Makefile:12: soak] Error 1\n"),
+            "error: the disk is full"
+        );
         assert_eq!(last_line(""), "");
     }
 
