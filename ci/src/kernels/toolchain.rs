@@ -43,7 +43,7 @@ fn tools(project: &Project, source: &Source) -> Result<Tools> {
         let least = least(project, &deps, source, tool)?;
         tool.find(&least, &Folders::of_host()).or_else(|refused| match tool {
             Tool::Llvm | Tool::Gcc => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
-            Tool::Rustc => match rust::newer(project, &System::this())? {
+            Tool::Rustc => match rust::newer(project, &System::this(), &least)? {
                 Some(found) if found.version >= least => Ok(found),
                 _ => Err(no(&deps, tool, &wanted(tool, &least, &refused))),
             },

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! apt with a configuration of its own: the machine's sources stay as they are.
+//! apt with a configuration of its own: the machine's sources stay as they are. Packages that it
+//! gets are unpacked in the cache, not installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use serde::Deserialize;
 
-use crate::system::{child, ui::Step};
+use crate::system::{child, files, project::Project, ui::Step};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -95,8 +97,49 @@ impl Apt {
     }
 }
 
+/// A package of a Debian.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    pub suite: String,
+    pub name: String,
+    pub version: String,
+}
+
+impl Package {
+    /// The folder of the cache where it is unpacked, with all that it needs. `file` names it.
+    pub fn unpacked(&self, project: &Project, file: &str) -> Result<PathBuf> {
+        let Package { suite, name, version } = self;
+        let wanted = format!("{name}={version}");
+        project.cached(&format!("{name}_{version}"), |part| {
+            project.ui.step(&format!("download {name}"), |step| {
+                step.note(format!("{wanted} from {suite}"));
+                let apt = Apt::new(part, &[suite])?;
+                apt.unpack_all(step, &[&wanted]).with_context(|| apt.lacks(&wanted, file))
+            })
+        })
+    }
+}
+
+/// Writes `root/bin/program`, a script that starts what was unpacked in `root` with its own C
+/// library, which may be newer than the system's. `words` come before other arguments; in them,
+/// `$usr` is `root/usr`.
+pub fn start(root: &Path, program: &str, words: &str) -> Result<PathBuf> {
+    let script = format!(
+        "#!/bin/sh\n\
+         usr=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/usr\n\
+         libraries=$usr/lib/{}-linux-gnu\n\
+         exec \"$libraries\"/ld-linux*.so.? --library-path \"$libraries\" \"$usr/bin/{program}\" {words} \"$@\"\n",
+        std::env::consts::ARCH
+    );
+    let file = root.join("bin").join(program);
+    fs::create_dir_all(root.join("bin")).context("no folder for the program")?;
+    files::write_script(&file, &script)?;
+    Ok(file)
+}
+
 /// Unpacks all packages that are in `from` into `to`.
-pub fn extract(step: &mut Step, from: &Path, to: &Path) -> Result<()> {
+fn extract(step: &mut Step, from: &Path, to: &Path) -> Result<()> {
     for entry in fs::read_dir(from)? {
         let package = entry?.path();
         if package.extension().is_some_and(|e| e == "deb") {
@@ -126,6 +169,20 @@ mod tests {
             "Debian-Security http://sec.example/debian-security/\nDebian http://ftp.example/debian/\n";
         assert_eq!(mirror(targets).as_deref(), Some("http://ftp.example/debian"));
         assert_eq!(mirror("Docker http://docker.example/\n"), None);
+    }
+
+    #[test]
+    fn a_program_is_started_by_its_own_loader() {
+        let dir = tempfile::tempdir().unwrap();
+        let usr = dir.path().join("usr").canonicalize().unwrap_or(dir.path().join("usr"));
+        let libraries = usr.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
+        fs::create_dir_all(&libraries).unwrap();
+        files::write_script(&libraries.join("ld-linux-x.so.2"), "#!/bin/sh\necho \"$@\"\n").unwrap();
+        let script = start(dir.path(), "herd7", "-set-libdir $usr/share").unwrap();
+        let said = child::capture(child::command(script).args(["-o", "x"])).unwrap();
+        let (program, share) = (usr.join("bin/herd7"), usr.join("share"));
+        let words = format!("{} -set-libdir {} -o x", program.display(), share.display());
+        assert_eq!(said.trim_end(), format!("--library-path {} {words}", libraries.display()));
     }
 
     #[test]

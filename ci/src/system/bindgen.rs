@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A bindgen of a newer Debian than the system's, unpacked in the cache.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result};
 
+use crate::system::apt::{self, Apt};
 use crate::system::needs::NewerBindgen;
 use crate::system::programs::{self, Found, Version};
-use crate::system::{apt::Apt, child, files, os::System, project::Project};
+use crate::system::{child, os::System, project::Project};
 
 impl NewerBindgen {
     fn folder(&self) -> String {
@@ -33,8 +31,8 @@ impl NewerBindgen {
                 step.note(format!("of {}", self.suite));
                 let root = Apt::new(part, &[&self.suite])?.unpack(step, &packages);
                 let root = root.context("apt-get cannot download it: check the network")?;
-                start(&root)?;
-                step.run(child::command(root.join("bin/bindgen")).arg("--version"))?;
+                let program = apt::start(&root, "bindgen", "")?;
+                step.run(child::command(program).arg("--version"))?;
                 Ok(root)
             })
         })?;
@@ -42,25 +40,10 @@ impl NewerBindgen {
     }
 }
 
-/// Writes `root/bin/bindgen`, a script that starts it with its own C library: that may be newer
-/// than the system's.
-fn start(root: &Path) -> Result<PathBuf> {
-    let script = format!(
-        "#!/bin/sh\n\
-         usr=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/usr\n\
-         libraries=$usr/lib/{}-linux-gnu\n\
-         exec \"$libraries\"/ld-linux*.so.? --library-path \"$libraries\" \"$usr/bin/bindgen\" \"$@\"\n",
-        std::env::consts::ARCH
-    );
-    let bin = root.join("bin");
-    let file = bin.join("bindgen");
-    fs::create_dir_all(&bin).context("no folder for the program")?;
-    files::write_script(&file, &script)?;
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::system::{os, project::for_test};
 
@@ -88,18 +71,5 @@ mod tests {
         };
         assert_eq!(found("0.71.1"), Some(bin.join("bindgen")));
         assert_eq!(found("0.72.0"), None);
-    }
-
-    #[test]
-    fn it_is_started_by_its_own_loader() {
-        let dir = tempfile::tempdir().unwrap();
-        let usr = dir.path().join("usr").canonicalize().unwrap_or(dir.path().join("usr"));
-        let libraries = usr.join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
-        fs::create_dir_all(&libraries).unwrap();
-        files::write_script(&libraries.join("ld-linux-x.so.2"), "#!/bin/sh\necho \"$@\"\n").unwrap();
-        let said = child::capture(child::command(start(dir.path()).unwrap()).args(["-o", "x"])).unwrap();
-        let wanted =
-            format!("--library-path {} {} -o x", libraries.display(), usr.join("bin/bindgen").display());
-        assert_eq!(said.trim_end(), wanted);
     }
 }

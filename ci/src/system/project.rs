@@ -57,7 +57,11 @@ impl Project {
             fs::create_dir_all(&self.cache).context("cannot make the cache folder")?;
             let part = tempfile::Builder::new().prefix("part-").tempdir_in(&self.cache)?;
             let whole = fill(part.path())?;
-            fs::rename(whole, &done).with_context(|| format!("cannot move {name} into the cache"))?;
+            let moved = fs::rename(whole, &done);
+            // Another clone may have been faster.
+            if !done.exists() {
+                moved.with_context(|| format!("cannot move {name} into the cache"))?;
+            }
         }
         Ok(done)
     }
@@ -152,6 +156,12 @@ mod tests {
         };
         assert_eq!(project.cached("a", fill).unwrap(), project.cache.join("a"));
         assert!(project.cached("a", |_| panic!("it is there")).unwrap().is_dir());
+        let beaten = |part: &Path| {
+            fs::create_dir_all(project.cache.join("b/full"))?;
+            fill(part)
+        };
+        assert!(project.cached("b", beaten).unwrap().join("full").exists());
+        fs::remove_dir_all(project.cache.join("b")).unwrap();
         assert_eq!(fs::read_dir(&project.cache).unwrap().count(), 1);
     }
 }

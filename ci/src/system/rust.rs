@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::system::needs::{self, OldestRust};
-use crate::system::programs::{self, Found};
+use crate::system::programs::{self, Found, Version};
 use crate::system::{apt::Apt, child, files, os::System, project::Project, ui::Step};
 
 /// The compiler, with the source of its library; LLVM comes from what these depend on.
@@ -17,17 +17,26 @@ const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"]
 /// The package whose name has the version.
 const LIBRARY: &str = "libstd-rust-web-";
 
-/// `None`: the system has none.
-pub fn newer(project: &Project, system: &System) -> Result<Option<Found>> {
+/// `None`: the system has none. What is in the cache is downloaded again if it does not run on this
+/// release of the system, or is older than `least`.
+pub fn newer(project: &Project, system: &System, least: &Version) -> Result<Option<Found>> {
     if !system.has_debians_packages() {
         return Ok(None);
     }
     let codename = system.codename();
-    let dir = project.cached(&format!("rust-web-{codename}"), |part| {
+    let name = format!("rust-web-{codename}");
+    let look = |dir: &Path| {
+        let path = dir.join("bin/rustc");
+        programs::version(&path).map(|version| Found { path, version })
+    };
+    let known = project.cache.join(&name);
+    if known.exists() && look(&known).is_none_or(|found| found.version < *least) {
+        fs::remove_dir_all(&known).context("cannot remove an old Rust from the cache")?;
+    }
+    let dir = project.cached(&name, |part| {
         project.ui.step("download a newer Rust", |step| unpack(step, part, codename))
     })?;
-    let path = dir.join("bin/rustc");
-    Ok(programs::version(&path).map(|version| Found { path, version }))
+    Ok(look(&dir))
 }
 
 fn unpack(step: &mut Step, part: &Path, suite: &str) -> Result<PathBuf> {
@@ -101,7 +110,8 @@ mod tests {
     fn only_debian_has_it() {
         let dir = tempfile::tempdir().unwrap();
         for id in ["fedora", "ubuntu", "arch"] {
-            assert!(newer(&for_test(dir.path()), &os::for_test(id)).unwrap().is_none(), "{id}");
+            let found = newer(&for_test(dir.path()), &os::for_test(id), &Version::default());
+            assert!(found.unwrap().is_none(), "{id}");
         }
     }
 

@@ -5,20 +5,18 @@
 //! of the series, and its bad end is never reached. `a+b.litmus` is a twin of it with a bug, b,
 //! whose bad end is reached: without one, `a` may be a test that cannot fail.
 
-use std::env::consts::ARCH;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use serde::Deserialize;
 
 use crate::series::tree;
+use crate::system::apt::{self, Package};
 use crate::system::child::{self, End, Interrupted};
 use crate::system::ui::{self, first_error, Step};
-use crate::system::{apt::Apt, data::data, deps, project::Project};
+use crate::system::{data::data, deps, programs::Version, project::Project};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,15 +24,6 @@ struct Config {
     oldest: String,
     limit: u64,
     package: Package,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Package {
-    suite: String,
-    name: String,
-    version: String,
-    libraries: Vec<String>,
 }
 
 fn config() -> Config {
@@ -116,8 +105,8 @@ fn fail_without_twins(tests: &[Test]) -> Result<()> {
 
 impl Test {
     /// What herd7 says, if that is what is expected.
-    fn run(&self, step: &mut Step, herd7: &Herd7, model: &Path, limit: u64) -> Result<String> {
-        let mut cmd = herd7.command();
+    fn run(&self, step: &mut Step, herd7: &Path, model: &Path, limit: u64) -> Result<String> {
+        let mut cmd = child::command(herd7);
         cmd.args(["-conf", "linux-kernel.cfg"]).arg(&self.file).current_dir(model);
         let (end, output) = step.run_until(&mut cmd, Some(Instant::now() + Duration::from_secs(limit)))?;
         if matches!(end, End::TimedOut) {
@@ -151,64 +140,14 @@ fn observed(output: &str, name: &str) -> Option<String> {
     Some(flags.fold(observation, |said, flag| format!("{said} {flag}")))
 }
 
-/// How herd7 is started.
-#[derive(Debug, PartialEq, Eq)]
-struct Herd7(Vec<OsString>);
-
-impl Herd7 {
-    fn command(&self) -> Command {
-        let mut cmd = child::command(&self.0[0]);
-        cmd.args(&self.0[1..]);
-        cmd
-    }
-
-    /// That of a Debian package and its libraries, unpacked in `dir`. The loader comes with the
-    /// C library, which may be newer than the machine's.
-    fn unpacked(dir: &Path) -> Result<Herd7> {
-        let libraries = dir.join(format!("usr/lib/{ARCH}-linux-gnu"));
-        let is_loader = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ld-linux"))
-        };
-        let entries = fs::read_dir(&libraries).with_context(|| format!("no {}", libraries.display()))?;
-        let loader = entries.flatten().map(|entry| entry.path()).find(is_loader);
-        let loader = loader.with_context(|| format!("no loader in {}", libraries.display()))?;
-        let words: [OsString; 6] = [
-            loader.into(),
-            "--library-path".into(),
-            libraries.into(),
-            dir.join("usr/bin/herd7").into(),
-            "-set-libdir".into(),
-            dir.join("usr/share/herdtools7/herd").into(),
-        ];
-        Ok(Herd7(words.into()))
-    }
-}
-
 /// The herd7 of the PATH, if it is new enough, or that of the package.
-fn herd7(project: &Project, config: &Config) -> Result<Herd7> {
+fn herd7(project: &Project, config: &Config) -> Result<PathBuf> {
     let said = child::capture(child::command("herd7").arg("-version"));
-    if said.is_ok_and(|said| version(&said) >= version(&config.oldest)) {
-        return Ok(Herd7(vec!["herd7".into()]));
+    if said.is_ok_and(|said| Version::find(&said) >= Version::find(&config.oldest)) {
+        return Ok("herd7".into());
     }
-    let Package { suite, name, version, libraries } = &config.package;
-    let dir = project.cached(&format!("{name}_{version}"), |part| {
-        project.ui.step("download herd7", |step| {
-            let apt = Apt::new(part, &[suite])?;
-            let wanted = format!("{name}={version}");
-            step.note(format!("{wanted} from {suite}"));
-            let libraries = libraries.iter().map(|library| format!("{library}/{suite}"));
-            let packages: Vec<String> = [wanted.clone()].into_iter().chain(libraries).collect();
-            let packages: Vec<&str> = packages.iter().map(String::as_str).collect();
-            apt.unpack(step, &packages).with_context(|| apt.lacks(&wanted, "ci/litmus.toml"))
-        })
-    })?;
-    Herd7::unpacked(&dir)
-}
-
-/// The numbers of `7.58.1, Rev: exported`; none of anything else, which is older than any.
-fn version(said: &str) -> Vec<u32> {
-    let number = said.split([',', ' ', '\n']).next().unwrap_or_default();
-    number.split('.').map(str::parse).collect::<Result<_, _>>().unwrap_or_default()
+    let root = config.package.unpacked(project, "ci/litmus.toml")?;
+    apt::start(&root, "herd7", "-set-libdir \"$usr/share/herdtools7/herd\"")
 }
 
 #[cfg(test)]
@@ -278,26 +217,10 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_number() {
-        let oldest = version(&config().oldest);
-        assert_eq!(oldest, [7, 58]);
-        assert!(version("7.58, Rev: exported\n") >= oldest);
-        assert!(version("7.58.1, Rev: exported\n") > oldest);
-        assert!(version("7.100\n") > oldest);
-        assert!(version("7.56.3, Rev: exported\n") < oldest);
-        assert!(version("unknown\n") < oldest);
-    }
-
-    #[test]
-    fn the_unpacked_program_is_started_by_its_own_loader() {
-        let dir = tempfile::tempdir().unwrap();
-        assert!(Herd7::unpacked(dir.path()).is_err());
-        let libraries = dir.path().join(format!("usr/lib/{ARCH}-linux-gnu"));
-        fs::create_dir_all(&libraries).unwrap();
-        fs::write(libraries.join("libc.so.6"), "").unwrap();
-        assert!(Herd7::unpacked(dir.path()).is_err());
-        fs::write(libraries.join("ld-linux-x.so.2"), "").unwrap();
-        let Herd7(words) = Herd7::unpacked(dir.path()).unwrap();
-        assert_eq!(words[0], libraries.join("ld-linux-x.so.2"));
-        assert_eq!(words[3], dir.path().join("usr/bin/herd7"));
+        let oldest = Version::find(&config().oldest);
+        assert!(Version::find("7.58, Rev: exported\n") >= oldest);
+        assert!(Version::find("7.100\n") > oldest);
+        assert!(Version::find("7.56.3, Rev: exported\n") < oldest);
+        assert!(Version::find("unknown\n") < oldest);
     }
 }

@@ -1,39 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Debian's own configurations: what rows with a file begin with.
 
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Deserialize;
 
-use crate::system::{apt::Apt, child, project::Project};
+use crate::system::{apt::Package, child, project::Project};
 
 /// Where they are; configs.toml says it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Debian {
-    package: String,
-    suite: String,
-    version: String,
+    package: Package,
     pub fragments: Vec<String>,
 }
 
 impl Debian {
     /// What is built in by the configuration `file`.
     pub fn config(&self, project: &Project, file: &str) -> Result<String> {
-        let path = self.folder(project)?.join(format!("{file}.xz"));
+        let unpacked = self.package.unpacked(project, "ci/configs.toml")?;
+        let path = unpacked.join("usr/src").join(&self.package.name).join(format!("{file}.xz"));
         Ok(built_in(&child::capture(child::command("xz").arg("-dc").arg(path))?))
-    }
-
-    fn folder(&self, project: &Project) -> Result<PathBuf> {
-        let Debian { package, suite, version, .. } = self;
-        let unpacked = project.cached(&format!("{package}_{version}"), |part| {
-            project.ui.step("download Debian's configurations", |step| {
-                let (apt, wanted) = (Apt::new(part, &[suite])?, format!("{package}={version}"));
-                apt.unpack(step, &[&wanted]).with_context(|| apt.lacks(&wanted, "ci/configs.toml"))
-            })
-        })?;
-        Ok(unpacked.join("usr/src").join(package))
     }
 }
 

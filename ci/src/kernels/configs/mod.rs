@@ -147,6 +147,7 @@ mod tests {
             let fragments = row.fragments(&[]);
             assert!(fragments.iter().all(|file| root.join(file).exists()), "{name}: {fragments:?}");
             assert!(row.systemd.as_ref().is_none_or(|suite| rootfs::all().contains_key(suite)), "{name}");
+            assert!(row.refused.as_ref().is_none_or(|no| !no.option.starts_with("CONFIG_")), "{name}");
             // The folder of another compiler would be compiled anew.
             let Some(like) = &row.like else { continue };
             let other = &configs.config[like];
