@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use crate::kernels::contract::contract;
 use crate::results::kselftest::Tally;
-use crate::system::programs;
 use crate::system::ui::{first_error, Step};
+use crate::system::{files, programs};
 
 /// What kunit.py says of a suite, or of all.
 #[derive(Deserialize)]
@@ -45,6 +45,7 @@ pub fn read(step: &mut Step, tree: &Path, boot: &str, out: &Path) -> Result<(Tal
     let mut parser = programs::python();
     parser.arg(tree.join("tools/testing/kunit/kunit.py")).arg("parse");
     parser.arg(format!("--json={}", json.display())).arg(&log);
+    files::remove(&json)?;
     // It fails when a test does: what it has written down says more.
     let (_, said) = step.run_until(&mut parser, None)?;
     let text = fs::read_to_string(&json).with_context(|| format!("kunit.py: {}", first_error(&said)))?;

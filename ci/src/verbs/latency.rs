@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::guests::vng::{self, Guest, EXACT, OUT};
@@ -110,6 +110,7 @@ fn read(out: &Path, requests: u32) -> Result<Longest> {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     };
     let us = text("us")?.trim().parse().context("ftrace's longest time is no number")?;
+    ensure!(us > 0, "ftrace has measured nothing while {requests} requests returned");
     Ok(Longest { us, section: section(&text("trace")?) })
 }
 

@@ -73,7 +73,7 @@ pub fn ensure(
     for variant in &arch.kernels {
         let start = Instant::now();
         let job = Job::new(project, tools, tree, arch, variant)?;
-        let is_new = !job.obj.exists();
+        let is_new = !job.obj.exists() && job.twin().is_none();
         job.build()?;
         let image = job.obj.join(&arch.image.1);
         let Job { obj, stage, tools, .. } = job;
@@ -159,6 +159,7 @@ impl<'a> Job<'a> {
         let is_judged = fs::read_to_string(&quiet).ok() == Some(state.clone());
         if !is_judged {
             self.project.ui.step(&format!("W=1 {}", self.name), |step| self.warnings(step))?;
+            files::empty(&self.stage)?;
         }
         self.project.ui.step(&format!("build {}", self.name), |step| {
             let output =
@@ -191,10 +192,15 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// The folder that this one begins as a copy of.
+    fn twin(&self) -> Option<&PathBuf> {
+        self.like.as_ref().filter(|obj| obj.join(JUDGED).exists())
+    }
+
     /// Makes the folder. It may be a copy: kernels.toml says of which.
     fn begin(&self) -> Result<()> {
         self.project.need_space(&self.project.root, 1, "a kernel build")?;
-        match self.like.as_ref().filter(|obj| obj.join(JUDGED).exists()) {
+        match self.twin() {
             Some(obj) => {
                 self.project.ui.step(&format!("copy {}", self.name), |step| twin::begin(step, obj, &self.obj))
             }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::Job;
 use crate::kernels::{contract::contract, initramfs::POLICY, kconfig};
-use crate::system::{child, ui::Step};
+use crate::system::{child, programs, ui::Step};
 
 impl Job<'_> {
     /// The series' own modules, and for guests of virtme-ng those of ci/modules, all in the stage
@@ -70,7 +70,7 @@ impl Job<'_> {
         step.run(child::command(mdp).args([at("policy.conf"), at("file_contexts")]))?;
         let text = fs::read_to_string(at("policy.conf"))?;
         fs::write(at("policy.conf"), log_loads(&text)?)?;
-        step.run(child::command("checkpolicy").arg("-o").args([at(POLICY), at("policy.conf")])).map(drop)
+        step.run(programs::command("checkpolicy").arg("-o").args([at(POLICY), at("policy.conf")])).map(drop)
     }
 
     /// Builds the modules of a folder of ci/modules; where.

@@ -34,8 +34,11 @@ impl Results {
         }
     }
 
-    /// The median over all rounds; nothing if it was not measured.
+    /// The median over all rounds; nothing if it was not measured, or if a round took too long.
     pub fn number(&self, (kernel, key, field): &Number) -> Option<f64> {
+        if self.too_long.get(kernel).is_some_and(|keys| keys.contains(key)) {
+            return None;
+        }
         let rounds = self.measured.get(kernel)?.get(key)?;
         let numbers = |field: &str| -> Option<f64> {
             median(rounds.iter().filter_map(|round| value(&round[field])).collect())
@@ -74,5 +77,7 @@ mod tests {
         assert_eq!(number("none"), None);
         assert_eq!(number("gone"), None);
         assert_eq!(results.number(&("off".into(), "k".into(), "wall_ms".into())), None);
+        results.gave_up("on", "k");
+        assert_eq!(results.number(&("on".into(), "k".into(), "wall_ms".into())), None);
     }
 }
