@@ -144,14 +144,11 @@ pub fn fail_if_meaningless(cli: &Cli) -> Result<()> {
         bail!("{} is for make {}: leave it out", variable.to_uppercase(), verbs.join(", "));
     }
     match &cli.verb {
-        Verb::All if ["kdir", "debug", "root"].into_iter().any(is_set) => {
+        Verb::All if ["kdir", "root"].into_iter().any(is_set) => {
             bail!("make all sets the variables of each verb by itself: leave yours out")
         }
         _ if is_set("config") && (is_set("debug") || is_set("root")) => {
             bail!("CONFIG says which kernels and boots them from an initramfs: leave DEBUG and ROOT out")
-        }
-        Verb::Bench | Verb::Parity | Verb::Scale | Verb::Suites if is_set("debug") => {
-            bail!("this verb compares the ordinary kernels: leave DEBUG out")
         }
         Verb::Bases | Verb::CheckSeries | Verb::Mutants | Verb::Patches | Verb::Submit if is_set("kdir") => {
             bail!("this verb is for the series on its own bases: leave KDIR out")
@@ -223,7 +220,7 @@ mod tests {
             fail_if_meaningless(&cli).err().map(|error| error.to_string())
         };
         assert!(refusal(&["boot", "--kernel", "on"]).is_some_and(|error| error.contains("KERNEL is for")));
-        assert!(refusal(&["bench", "--debug"]).is_some_and(|error| error.contains("leave DEBUG out")));
+        assert!(refusal(&["bench", "--debug"]).is_some_and(|error| error.contains("DEBUG is for make boot,")));
         assert!(refusal(&["submit", "--kdir", "x"]).is_some_and(|error| error.contains("leave KDIR out")));
         // A test of cargo has none, or the one of who runs it.
         assert_eq!(refusal(&["shell"]).is_some(), !has_terminal());

@@ -38,12 +38,13 @@ pub fn state(git: &Git) -> Result<String> {
     Ok(format!("{} {uncommitted}", git.capture(["rev-parse", "HEAD^{tree}"])?).trim_end().to_owned())
 }
 
-/// Changes whenever a file of `patches/` does.
-pub fn digest(git: &Git, dir: &Path) -> Result<String> {
-    let names: Vec<_> = numbered(dir)?.iter().map(|p| p.to_string_lossy().into_owned()).collect();
+/// Changes whenever one of the files does.
+pub fn digest(git: &Git, files: &[PathBuf]) -> Result<String> {
+    let names: Vec<_> = files.iter().map(|p| p.to_string_lossy().into_owned()).collect();
     git.capture(["hash-object", "--no-filters"].into_iter().chain(names.iter().map(String::as_str)))
 }
 
+/// The patches in order, after the cover letter.
 pub fn numbered(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = vec![];
     for entry in fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))? {

@@ -10,7 +10,7 @@ use crate::system::{git::Git, project::Project};
 
 /// The commit that all tests have passed on. Its id stands for the messages, too.
 const TESTED: &str = "build/series.tested";
-/// What `patches/` was when each patch has passed its checks.
+/// What the patches were when each of them has passed its checks. None is of the letter.
 const CHECKED: &str = "build/series.checked";
 
 /// Notes that all tests have passed on that commit.
@@ -20,14 +20,16 @@ pub fn mark_tested(project: &Project, head: &str) -> Result<()> {
 
 /// Notes that each patch has passed its checks.
 pub fn mark_checked(project: &Project, git: &Git) -> Result<()> {
-    let digest = patches::digest(git, &project.patches())?;
+    let digest = patches::digest(git, &patches::patch_files(&project.patches())?)?;
     fs::write(project.root.join(CHECKED), digest).with_context(|| format!("cannot write {CHECKED}"))
 }
 
 pub fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
-    let different = !export::differences(project, &export::export(git)?)?.is_empty();
+    if !export::differences(project, &export::export(git)?)?.is_empty() {
+        bail!("patches/ differs from linux/: run make patches first");
+    }
     let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
-    if different || passed != patches::digest(git, &project.patches())? {
+    if passed != patches::digest(git, &patches::patch_files(&project.patches())?)? {
         bail!("the patches have not passed their checks: run make check-series first");
     }
     Ok(())
@@ -72,7 +74,14 @@ mod tests {
         fs::create_dir(root.path().join("build")).unwrap();
         mark_checked(&project, &git).unwrap();
         fail_unless_checked(&project, &git).unwrap();
+        // No check reads the letter.
+        patches::set_letter(&git, "another letter").unwrap();
+        save(root.path(), &export::export(&git).unwrap());
+        fail_unless_checked(&project, &git).unwrap();
         fs::write(root.path().join("patches/0002-module-two.patch"), "another").unwrap();
+        assert!(refused().contains("run make patches first"));
+        git.capture(["commit", "-q", "--amend", "-m", "module: two\n\nAnother message."]).unwrap();
+        save(root.path(), &export::export(&git).unwrap());
         assert!(refused().contains("run make check-series first"));
     }
 }

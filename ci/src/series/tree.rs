@@ -43,7 +43,8 @@ impl Tree {
         Ok(project.opts.kdir.is_none()
             && is_on_pinned(&git)?
             && is_untouched(&git)?
-            && config(&git, SAVED_PATCHES)? == patches::digest(&git, &project.patches())?)
+            && config(&git, SAVED_PATCHES)?
+                == patches::digest(&git, &patches::numbered(&project.patches())?)?)
     }
 
     /// The last commit.
@@ -172,7 +173,7 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
     if let Some(kdir) = project.opts.kdir.as_ref().filter(|_| name == "linux-kdir") {
         same_source(name, kdir, &git)?;
     }
-    let digest = patches::digest(&git, &project.patches())?;
+    let digest = patches::digest(&git, &patches::numbered(&project.patches())?)?;
     if !is_untouched(&git)? {
         project.ui.say(&format!("{name}/ has work that is not in patches/: used as it is"));
     } else if config(&git, SAVED_PATCHES)? == digest {
@@ -186,7 +187,7 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
 /// Notes that the tree and `patches/` are the same now.
 pub fn mark_saved(project: &Project, git: &Git) -> Result<()> {
     git.capture(["config", SAVED_TREE, &state(git)?])?;
-    let digest = patches::digest(git, &project.patches())?;
+    let digest = patches::digest(git, &patches::numbered(&project.patches())?)?;
     git.capture(["config", SAVED_PATCHES, &digest]).map(drop)
 }
 
@@ -243,15 +244,15 @@ fn same_source(name: &str, kdir: &Path, git: &Git) -> Result<()> {
 }
 
 fn update(project: &Project, git: &Git) -> Result<()> {
-    let old = git.head()?;
+    let (branch, old) = (git.branch()?, git.head()?);
     let updated = project.ui.step("apply the series", |step| {
-        git.capture(["checkout", "--quiet", "-B", BRANCH, BASE])?;
+        git.capture(["checkout", "--quiet", "-B", &branch, BASE])?;
         apply(project, step, git)
     });
     if updated.is_err() {
         // Not through `capture`: this must also run after Ctrl-C.
         git.cmd(["am", "--abort"]).output()?;
-        git.cmd(["checkout", "--quiet", "-B", BRANCH, &old]).output()?;
+        git.cmd(["checkout", "--quiet", "-B", &branch, &old]).output()?;
     }
     updated
 }

@@ -39,7 +39,7 @@ pub struct Options {
     /// which kernel `shell`, `soak` and `signals` boot (on; with DEBUG=1, debug)
     #[arg(long, env = "KERNEL", value_name = "name", global = true)]
     pub kernel: Option<String>,
-    /// how often `boot`, `scale` and `test` measure each kernel; from 5 rounds on, the documents get them, if the series is that of patches/
+    /// how often `boot`, `scale` and `test` measure each kernel; from 5 rounds of `boot` on, the documents get them, if the series is that of patches/
     #[arg(long, env = "ROUNDS", value_name = "n", default_value = "1", value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub rounds: u32,
     /// `bench` measures less, in minutes, and keeps it out of ci/bench/
@@ -82,9 +82,10 @@ const fn of(variable: &'static str, verbs: &'static [&'static str]) -> Use {
     Use { variable, verbs }
 }
 
-pub const USES: [Use; 12] = [
+pub const USES: [Use; 13] = [
     of("config", &["boot", "build"]),
     of("cpus", &["scale"]),
+    of("debug", &["boot", "build", "faults", "shell", "signals", "soak", "test"]),
     of("kernel", &["shell", "soak", "signals"]),
     of("minutes", &["soak"]),
     of("only", &["all"]),

@@ -87,7 +87,12 @@ fn originals(project: &Project, step: &mut Step, git: &Git) -> Result<()> {
 
 fn patch(step: &mut Step, git: &Git, folder: &str, file: &Path) -> Result<()> {
     let words = ["am", "--3way", "--committer-date-is-author-date", "--no-gpg-sign"];
-    let (end, said) = step.run_until(git.cmd(words).arg(file), None)?;
+    let ran = step.run_until(git.cmd(words).arg(file), None);
+    if ran.is_err() {
+        // Not through `capture`: this must also run after Ctrl-C.
+        git.cmd(["am", "--abort"]).output()?;
+    }
+    let (end, said) = ran?;
     let merged = said.contains("Falling back");
     match end {
         End::Exited(status) if status.success() => {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, Context, Result};
 use email_encoding::headers::{rfc2047, writer::EmailWriter};
 
+use crate::results::letter;
 use crate::series::export::{self, Range};
 use crate::series::{patches, stamps, tree};
 use crate::system::{child, git::Git, options::Options, project::Project};
@@ -36,6 +37,9 @@ pub fn run(project: &Project) -> Result<()> {
     let git = tree::committed(project)?;
     stamps::fail_unless_tested(project, &git)?;
     stamps::fail_unless_checked(project, &git)?;
+    if letter::outdated(project, &git)?.is_some() {
+        bail!("the numbers of the cover letter are not the last ones: run make patches first");
+    }
     let sender = sender(&project.root)?;
     let mails = project.ui.step("write the mails", |_| write(&git, &sender, &project.opts))?;
     save(project, &mails)?;

@@ -4,7 +4,7 @@
 use std::fs::{self, DirEntry};
 use std::io;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, Context, Result};
 
 use crate::kernels::build;
 use crate::kernels::matrix::{self, Arch};
@@ -15,7 +15,7 @@ use crate::results::{burst, letter};
 use crate::series::tree::{self, Tree};
 use crate::series::{export, stamps};
 use crate::system::child::{self, End, Interrupted};
-use crate::system::{options::Options, project::Project, tools::Tools, ui::first_error};
+use crate::system::{git::Git, options::Options, project::Project, tools::Tools, ui::first_error};
 
 /// What was counted, and what went wrong, to be said once more at the end.
 #[derive(Default)]
@@ -106,6 +106,7 @@ fn all(project: &Project, counted: &mut Count) -> Result<()> {
     counted.head = Some(tree.head()?);
     if project.opts.kdir.is_none() {
         check(counted, exported(project))?;
+        check(counted, bugs_apply(project, &tree))?;
     }
     let mut rows = vec![];
     for arch in &matrix::chosen(&project.opts)?.0 {
@@ -154,6 +155,19 @@ fn exported(project: &Project) -> Result<()> {
         bail!("{first} differs from linux/ ({count} files do): run make patches");
     }
     tree::say_saved(project, &git, &files)
+}
+
+/// Fails unless the planted bugs of main.c apply: those of the Rust files, make mutants tries.
+fn bugs_apply(project: &Project, tree: &Tree) -> Result<()> {
+    let git = Git::at(&tree.dir);
+    for entry in fs::read_dir(project.root.join("rust/mutants/c"))? {
+        let bug = entry?.path();
+        if bug.extension().is_some_and(|end| end == "patch") {
+            let words = ["apply", "--check", &bug.to_string_lossy()];
+            git.capture(words).with_context(|| format!("{} does not apply", bug.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether these are all tests that there are for one architecture: with what the option costs, on
