@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{bail, Context, Result};
 
 use crate::results::storm::cargo;
-use crate::system::project::Project;
+use crate::system::{child, project::Project};
 
 const PICTURE: &str = "build/storm.svg";
 
@@ -21,6 +21,7 @@ pub fn run(project: &Project) -> Result<()> {
     storm.arg("--quiet").arg("--").arg(trace).arg("--picture").arg(project.root.join(PICTURE));
     let output =
         storm.stdout(Stdio::inherit()).stderr(Stdio::piped()).output().context("cargo does not start")?;
+    child::fail_if_interrupted()?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         bail!("{}", said.trim().trim_start_matches("storm: "));

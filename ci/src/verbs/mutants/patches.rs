@@ -72,6 +72,7 @@ fn compile(manifest: &Path, target: &Path, groups: &[Vec<&PathBuf>]) -> Result<(
     cargo.arg("--manifest-path").arg(manifest);
     cargo.env("CARGO_TARGET_DIR", target).env("CARGO_INCREMENTAL", "0");
     let output = cargo.output().context("cannot run cargo")?;
+    child::fail_if_interrupted()?;
     if output.status.success() {
         return Ok(());
     }
