@@ -44,12 +44,13 @@ static void copy_lines(int from, int to)
 }
 
 /*
- * Loads the policy of SELinux, if there is one, and enforces it. The kernel takes a policy
- * only as a whole, and logs what it thinks of it.
+ * Loads the policy of SELinux, if there is one. The kernel takes it only as a whole, logs what
+ * it thinks of it, and enforces it from then on: without SECURITY_SELINUX_DEVELOP it has no
+ * permissive mode.
  */
-static void enforce_policy(void)
+static void load_policy(void)
 {
-	int policy = open("/policy", O_RDONLY), load, enforce;
+	int policy = open("/policy", O_RDONLY), load;
 	size_t size;
 	void *text;
 
@@ -59,9 +60,7 @@ static void enforce_policy(void)
 	text = mmap(NULL, size, PROT_READ, MAP_PRIVATE, policy, 0);
 	mount("selinuxfs", "/sys/fs/selinux", "selinuxfs", 0, NULL);
 	load = open("/sys/fs/selinux/load", O_WRONLY);
-	enforce = open("/sys/fs/selinux/enforce", O_WRONLY);
 	write(load, text, size);
-	write(enforce, "1", 1);
 }
 
 /*
@@ -97,7 +96,7 @@ int main(void)
 	mount("securityfs", "/sys/kernel/security", "securityfs", 0, NULL);
 	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
 	log = open("/dev/kmsg", O_WRONLY);
-	enforce_policy();
+	load_policy();
 	pipe(output);
 
 	/* What the driver's guests/verdict.rs waits for. */
