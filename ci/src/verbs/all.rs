@@ -9,7 +9,8 @@ use std::time::Instant;
 use anyhow::{bail, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::results::{numbers, readme};
+use crate::results::{letter, numbers, readme};
+use crate::series::{export, patches, tree};
 use crate::system::child::{self, End, Interrupted};
 use crate::system::data::data;
 use crate::system::git::Git;
@@ -101,9 +102,12 @@ pub fn run(project: &Project) -> Result<()> {
 }
 
 /// The cover letter gets the numbers that a verb has measured: `test` and `submit` want it to have
-/// the last ones.
+/// the last ones. If linux/ has another series than patches/, or is not there, it is left alone.
 fn update_letter(project: &Project) -> Result<()> {
-    if !project.root.join("linux").exists() {
+    let Ok(git) = tree::committed(project) else { return Ok(()) };
+    let different = export::differences(project, &export::export(&git)?)?;
+    let is_same = different.iter().all(|file| patches::is_cover(file));
+    if !is_same || letter::outdated(project, &git)?.is_none() {
         return Ok(());
     }
     project.ui.step("make patches", |step| {
