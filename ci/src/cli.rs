@@ -97,7 +97,7 @@ pub fn command() -> Command {
             "config" => configs::words(),
             "kernel" => matrix::variants(),
             "set" => export::sets(),
-            "only" => all::verbs(),
+            "only" => return argument.value_parser(PossibleValuesParser::new(all::words())),
             _ => return argument,
         };
         argument.value_parser(PossibleValuesParser::new(values))

@@ -158,7 +158,12 @@ pub fn of_row(name: &str) -> Result<Arch> {
 
 /// What ARCH= may be.
 pub fn words() -> Vec<String> {
-    ["all", "host"].map(str::to_owned).into_iter().chain(matrix().arch.into_keys()).collect()
+    ["all", "host"].map(str::to_owned).into_iter().chain(architectures()).collect()
+}
+
+/// The names of all architectures.
+pub fn architectures() -> Vec<String> {
+    matrix().arch.into_keys().collect()
 }
 
 /// Puts the names of architectures and rows where ARCH= and CONFIG= have `all` or `host`, and

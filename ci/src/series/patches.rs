@@ -12,6 +12,7 @@ use crate::system::{child, ui::Step};
 pub const COVER: &str = "0000-cover-letter.patch";
 /// The branch of a work tree that is thrown away.
 pub const SCRATCH: &str = "patches";
+
 /// The patches in order, without the cover letter.
 pub fn patch_files(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = numbered(dir)?;
@@ -38,8 +39,17 @@ pub fn state(git: &Git) -> Result<String> {
     Ok(format!("{} {uncommitted}", git.capture(["rev-parse", "HEAD^{tree}"])?).trim_end().to_owned())
 }
 
-/// Changes whenever one of the files does.
-pub fn digest(git: &Git, files: &[PathBuf]) -> Result<String> {
+/// Changes whenever a patch or the cover letter does.
+pub fn digest(git: &Git, dir: &Path) -> Result<String> {
+    hash(git, &numbered(dir)?)
+}
+
+/// Changes whenever a patch does.
+pub fn digest_without_letter(git: &Git, dir: &Path) -> Result<String> {
+    hash(git, &patch_files(dir)?)
+}
+
+fn hash(git: &Git, files: &[PathBuf]) -> Result<String> {
     let names: Vec<_> = files.iter().map(|p| p.to_string_lossy().into_owned()).collect();
     git.capture(["hash-object", "--no-filters"].into_iter().chain(names.iter().map(String::as_str)))
 }

@@ -20,7 +20,7 @@ pub fn mark_tested(project: &Project, head: &str) -> Result<()> {
 
 /// Notes that each patch has passed its checks.
 pub fn mark_checked(project: &Project, git: &Git) -> Result<()> {
-    let digest = patches::digest(git, &patches::patch_files(&project.patches())?)?;
+    let digest = patches::digest_without_letter(git, &project.patches())?;
     fs::write(project.root.join(CHECKED), digest).with_context(|| format!("cannot write {CHECKED}"))
 }
 
@@ -29,7 +29,7 @@ pub fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
         bail!("patches/ differs from linux/: run make patches first");
     }
     let passed = fs::read_to_string(project.root.join(CHECKED)).unwrap_or_default();
-    if passed != patches::digest(git, &patches::patch_files(&project.patches())?)? {
+    if passed != patches::digest_without_letter(git, &project.patches())? {
         bail!("the patches have not passed their checks: run make check-series first");
     }
     Ok(())

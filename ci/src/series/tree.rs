@@ -43,8 +43,7 @@ impl Tree {
         Ok(project.opts.kdir.is_none()
             && is_on_pinned(&git)?
             && is_untouched(&git)?
-            && config(&git, SAVED_PATCHES)?
-                == patches::digest(&git, &patches::numbered(&project.patches())?)?)
+            && config(&git, SAVED_PATCHES)? == patches::digest(&git, &project.patches())?)
     }
 
     /// The last commit.
@@ -173,7 +172,7 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
     if let Some(kdir) = project.opts.kdir.as_ref().filter(|_| name == "linux-kdir") {
         same_source(name, kdir, &git)?;
     }
-    let digest = patches::digest(&git, &patches::numbered(&project.patches())?)?;
+    let digest = patches::digest(&git, &project.patches())?;
     if !is_untouched(&git)? {
         project.ui.say(&format!("{name}/ has work that is not in patches/: used as it is"));
     } else if config(&git, SAVED_PATCHES)? == digest {
@@ -187,7 +186,7 @@ fn keep(project: &Project, name: &str, dir: &Path) -> Result<()> {
 /// Notes that the tree and `patches/` are the same now.
 pub fn mark_saved(project: &Project, git: &Git) -> Result<()> {
     git.capture(["config", SAVED_TREE, &state(git)?])?;
-    let digest = patches::digest(git, &patches::numbered(&project.patches())?)?;
+    let digest = patches::digest(git, &project.patches())?;
     git.capture(["config", SAVED_PATCHES, &digest]).map(drop)
 }
 
@@ -250,8 +249,8 @@ fn update(project: &Project, git: &Git) -> Result<()> {
         apply(project, step, git)
     });
     if updated.is_err() {
-        // Not through `capture`: this must also run after Ctrl-C.
-        git.cmd(["am", "--abort"]).output()?;
+        git.abort_am()?;
+        // As in abort_am().
         git.cmd(["checkout", "--quiet", "-B", &branch, &old]).output()?;
     }
     updated

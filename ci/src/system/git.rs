@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::system::child;
 
@@ -68,6 +68,12 @@ impl Git {
     /// How many commits are on top of the base.
     pub fn series_length(&self) -> Result<usize> {
         Ok(self.capture(["rev-list", "--count", &format!("{BASE}..HEAD")])?.parse()?)
+    }
+
+    /// Ends `git am` in the middle of a patch. Not through `capture`, which runs nothing
+    /// after Ctrl-C.
+    pub fn abort_am(&self) -> Result<()> {
+        self.cmd(["am", "--abort"]).output().context("cannot run git").map(drop)
     }
 
     pub fn is_clean(&self) -> Result<bool> {

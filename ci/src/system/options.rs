@@ -66,7 +66,7 @@ pub struct Options {
     /// how many CPUs the guests of `scale` have, in turn
     #[arg(long, env = "CPUS", value_name = "numbers", default_value = "16,64", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=128), global = true)]
     pub cpus: Vec<u32>,
-    /// the verbs that `all` runs, with commas between them
+    /// the verbs that `all` runs, or single runs such as "test ARCH=arm", with commas between them
     #[arg(long, env = "ONLY", value_name = "verbs", value_delimiter = ',', global = true)]
     pub only: Option<Vec<String>>,
 }

@@ -35,7 +35,8 @@ fn variable(argument: &Arg) -> Option<(String, String)> {
     if let ([default], true) = (argument.get_default_values(), argument.get_action().takes_values()) {
         text += &format!(" (default: {})", default.to_string_lossy());
     }
-    let values: Vec<_> = argument.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+    let values = argument.get_possible_values();
+    let values: Vec<&str> = values.iter().filter(|v| !v.is_hide_set()).map(|v| v.get_name()).collect();
     if !values.is_empty() && argument.get_action().takes_values() {
         text += &format!(": {}", values.join(", "));
     }

@@ -89,8 +89,7 @@ fn patch(step: &mut Step, git: &Git, folder: &str, file: &Path) -> Result<()> {
     let words = ["am", "--3way", "--committer-date-is-author-date", "--no-gpg-sign"];
     let ran = step.run_until(git.cmd(words).arg(file), None);
     if ran.is_err() {
-        // Not through `capture`: this must also run after Ctrl-C.
-        git.cmd(["am", "--abort"]).output()?;
+        git.abort_am()?;
     }
     let (end, said) = ran?;
     let merged = said.contains("Falling back");

@@ -54,6 +54,18 @@ struct Results {
     facts: Vec<String>,
 }
 
+impl Results {
+    fn has_passed(&self, name: &str) -> bool {
+        self.outcomes.get(name) == Some(&Outcome::Passed)
+    }
+}
+
+impl Suite {
+    fn has_passed(&self, case: &str, results: &Results) -> bool {
+        results.has_passed(&format!("{}: {case}", self.name))
+    }
+}
+
 /// The verb.
 pub fn run(project: &Project) -> Result<()> {
     let (tools, tree) = &toolchain::set_up(project)?;
@@ -157,8 +169,7 @@ fn facts(output: &str) -> Vec<String> {
 
 /// What passed without the option and does not with it; what should be the same and is not.
 fn worse(off: &Results, on: &Results) -> Vec<String> {
-    let passed = |results: &Results, name: &String| results.outcomes.get(name) == Some(&Outcome::Passed);
-    let lost = off.outcomes.keys().filter(|name| passed(off, name) && !passed(on, name));
+    let lost = off.outcomes.keys().filter(|name| off.has_passed(name) && !on.has_passed(name));
     let changed = off.facts.iter().filter(|fact| !on.facts.contains(fact));
     let new = on.facts.iter().filter(|fact| !off.facts.contains(fact));
     lost.chain(changed).chain(new).cloned().collect()
@@ -166,22 +177,18 @@ fn worse(off: &Results, on: &Results) -> Vec<String> {
 
 /// A suite that says nothing of the series.
 fn idle<'a>(suites: &'a [Suite], off: &Results) -> Option<&'a str> {
-    let passes = |suite: &&Suite| {
-        let names = suite.cases.iter().map(|case| format!("{}: {case}", suite.name));
-        names.into_iter().any(|name| off.outcomes.get(&name) == Some(&Outcome::Passed))
-    };
+    let passes = |suite: &Suite| suite.cases.iter().any(|case| suite.has_passed(case, off));
     suites.iter().find(|suite| !passes(suite)).map(|suite| suite.name.as_str())
 }
 
 fn table(suites: &[Suite], off: &Results, on: &Results) -> String {
     let mut table = ui::table(["suite", "cases", "passed, off", "passed, on", "not passed"]);
-    for Suite { name, cases, .. } in suites {
-        let full = |case: &String| format!("{name}: {case}");
-        let passed = |results: &Results, case: &&String| results.outcomes[&full(case)] == Outcome::Passed;
-        let count = |results| cases.iter().filter(|case| passed(results, case)).count().to_string();
-        let not = cases.iter().filter(|case| !(passed(off, case) && passed(on, case)));
-        let not: Vec<String> = not.cloned().collect();
-        table.add_row([name.clone(), cases.len().to_string(), count(off), count(on), not.join(", ")]);
+    for suite in suites {
+        let cases = || suite.cases.iter();
+        let count = |results| cases().filter(|case| suite.has_passed(case, results)).count().to_string();
+        let both = |case: &str| suite.has_passed(case, off) && suite.has_passed(case, on);
+        let not = cases().filter(|case| !both(case)).cloned().collect::<Vec<_>>().join(", ");
+        table.add_row([suite.name.clone(), suite.cases.len().to_string(), count(off), count(on), not]);
     }
     table.to_string()
 }

@@ -3,7 +3,9 @@
 //! came of each, and on which commit, is kept in ci/all.json. A run that has passed is left out
 //! until something that it depends on changes, so `all` goes on where it was stopped.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod plan;
+
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{bail, Result};
@@ -12,38 +14,13 @@ use serde::{Deserialize, Serialize};
 use crate::results::{letter, numbers, readme};
 use crate::series::{export, patches, tree};
 use crate::system::child::{self, End, Interrupted};
-use crate::system::data::data;
 use crate::system::git::Git;
 use crate::system::project::Project;
 use crate::system::ui;
+pub use plan::words;
+use plan::{Plan, Run};
 
 const RESULTS: &str = "ci/all.json";
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plan {
-    depends: Vec<String>,
-    written: Vec<String>,
-    run: Vec<Run>,
-}
-
-/// A verb with its variables.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Run {
-    verb: String,
-    #[serde(default)]
-    set: BTreeMap<String, String>,
-    depends: Vec<String>,
-}
-
-impl Run {
-    /// As it is typed, without `make`.
-    fn name(&self) -> String {
-        let variables = self.set.iter().map(|(name, value)| format!(" {name}={value}"));
-        self.verb.clone() + &variables.collect::<String>()
-    }
-}
 
 /// What came of a run.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -58,20 +35,10 @@ struct Outcome {
 /// By the name of the run.
 type Outcomes = BTreeMap<String, Outcome>;
 
-fn plan() -> Plan {
-    data!("all.toml")
-}
-
-/// Each verb that it runs.
-pub fn verbs() -> Vec<String> {
-    let names: BTreeSet<String> = plan().run.into_iter().map(|run| run.verb).collect();
-    names.into_iter().collect()
-}
-
 pub fn run(project: &Project) -> Result<()> {
-    let plan = plan();
+    let plan = Plan::read();
     let only = project.opts.only.as_deref();
-    let chosen: Vec<&Run> = plan.run.iter().filter(|run| is_chosen(run, only)).collect();
+    let chosen: Vec<&Run> = plan.run.iter().filter(|run| run.is_chosen(only)).collect();
     let git = Git::at(&project.root);
     let mut outcomes = read(project)?;
     let mut todo = vec![];
@@ -119,10 +86,6 @@ fn read(project: &Project) -> Result<Outcomes> {
     Ok(numbers::read(&project.root.join(RESULTS))?.unwrap_or_default())
 }
 
-fn is_chosen(run: &Run, only: Option<&[String]>) -> bool {
-    only.is_none_or(|verbs| verbs.contains(&run.verb))
-}
-
 /// Whether a run has not passed yet, or depends on something that has changed since.
 fn needs_run(git: &Git, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Result<bool> {
     match outcome {
@@ -132,21 +95,14 @@ fn needs_run(git: &Git, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Re
 }
 
 fn has_changed(git: &Git, plan: &Plan, run: &Run, commit: &str) -> Result<bool> {
-    let paths = paths(plan, run);
+    let paths = plan.paths(run);
     let diff = ["diff", "--quiet", commit, "--"].into_iter().chain(paths.iter().map(String::as_str));
     Ok(!git.succeeds(diff)?)
 }
 
-/// What the result of a run depends on, in git's notation.
-fn paths(plan: &Plan, run: &Run) -> Vec<String> {
-    let written = plan.written.iter().filter(|path| !run.depends.contains(path));
-    let excluded = written.map(|path| format!(":(exclude){path}"));
-    plan.depends.iter().chain(&run.depends).cloned().chain(excluded).collect()
-}
-
 /// A result belongs to a commit.
 fn fail_if_uncommitted(git: &Git, plan: &Plan, run: &Run) -> Result<()> {
-    let paths = paths(plan, run);
+    let paths = plan.paths(run);
     let status = ["status", "--porcelain", "--"].into_iter().chain(paths.iter().map(String::as_str));
     if !git.capture(status)?.is_empty() {
         bail!("what make {} depends on has changes that are in no commit: commit them first", run.name());
@@ -205,59 +161,26 @@ fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
         let changed = yes_or_no(has_changed(git, plan, run, &outcome.commit)?);
         let minutes = outcome.seconds.div_ceil(60).to_string();
         let passed = yes_or_no(outcome.passed);
-        table.add_row([&name, &outcome.commit, &minutes, passed, changed, &outcome.result]);
+        table.add_row([&name, &outcome.commit, &minutes, passed, changed, &shortened(&outcome.result)]);
     }
     ui::align_right(&mut table, [2]);
     Ok(table.to_string())
 }
 
+/// As much of a line as a table has room for.
+fn shortened(line: &str) -> String {
+    const WIDTH: usize = 100;
+    match line.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
-
-    fn root() -> &'static Path {
-        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("ci/ is in a folder")
-    }
-
-    /// The files of git that are meant.
-    fn files(paths: &[&str]) -> Vec<String> {
-        let args = ["ls-files", "--"].iter().chain(paths).copied();
-        Git::at(root()).capture(args).unwrap().lines().map(str::to_owned).collect()
-    }
-
-    /// What some result depends on.
-    fn depended_on(plan: &Plan) -> Vec<&str> {
-        let of_runs = plan.run.iter().flat_map(|run| &run.depends);
-        plan.depends.iter().chain(of_runs).map(String::as_str).collect()
-    }
-
-    #[test]
-    fn what_a_run_depends_on_is_there() {
-        for path in depended_on(&plan()) {
-            assert!(!files(&[path]).is_empty(), "no {path}");
-        }
-    }
-
-    #[test]
-    fn some_result_depends_on_each_fragment() {
-        let plan = plan();
-        let known = files(&depended_on(&plan));
-        for fragment in files(&["kernel-config/*.config"]) {
-            assert!(known.contains(&fragment), "no result depends on {fragment}");
-        }
-    }
-
-    #[test]
-    fn readme_has_a_row_for_each_run() {
-        let readme = fs::read_to_string(root().join("ci/README.md")).unwrap();
-        let (_, table) = readme.split_once("<!-- all:table -->").expect("a table of make all");
-        for run in plan().run {
-            assert!(table.contains(&format!("| {} ", run.name())), "no row of make {}", run.name());
-        }
-    }
 
     #[test]
     fn what_has_passed_runs_again_when_something_changes() {
@@ -328,15 +251,6 @@ mod tests {
     }
 
     #[test]
-    fn no_result_depends_on_a_document_that_verbs_fill() {
-        let plan = plan();
-        let written = files(&plan.written.iter().map(String::as_str).collect::<Vec<_>>());
-        for document in readme::DOCUMENTS {
-            assert!(written.iter().any(|path| path == document), "{document} counts as a change");
-        }
-    }
-
-    #[test]
     fn what_a_verb_says_last_is_no_row_of_a_table() {
         assert_eq!(last_line("a\n3 passed, 0 failed\n| a | b |\n|---|---|\n\n"), "3 passed, 0 failed");
         assert_eq!(
@@ -347,24 +261,14 @@ mod tests {
     }
 
     #[test]
-    fn a_run_is_called_as_it_is_typed() {
-        let soak = plan().run.into_iter().find(|run| run.verb == "soak").unwrap();
-        assert_eq!(soak.name(), "soak DEBUG=1 MINUTES=30");
-    }
-
-    #[test]
-    fn only_the_chosen_verbs_run() {
-        let names = |only: &[&str]| -> Vec<String> {
-            let only: Vec<String> = only.iter().map(|verb| (*verb).to_owned()).collect();
-            plan().run.iter().filter(|run| is_chosen(run, Some(&only))).map(Run::name).collect()
-        };
-        assert_eq!(names(&["soak", "test"]), ["soak DEBUG=1 MINUTES=30", "test DEBUG=1", "test ARCH=all"]);
-        assert!(plan().run.iter().all(|run| is_chosen(run, None)));
+    fn a_long_line_is_cut() {
+        assert_eq!(shortened("3 passed"), "3 passed");
+        assert_eq!(shortened(&"é".repeat(101)), "é".repeat(100) + "…");
     }
 
     #[test]
     fn the_time_that_is_left_is_said_if_it_is_known() {
-        let plan = plan();
+        let plan = Plan::read();
         let runs: Vec<&Run> = plan.run.iter().take(2).collect();
         let outcome = Outcome { commit: String::new(), seconds: 61, passed: true, result: String::new() };
         let mut outcomes = Outcomes::from([(runs[0].name(), outcome.clone())]);
