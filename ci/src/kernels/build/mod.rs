@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use self::warnings::{compiled, no_warning};
+use self::warnings::no_warning;
 use crate::kernels::matrix::{self, Arch, SCALE, SUITES, VNG};
 use crate::kernels::{configs, initramfs, kbuild, kconfig::Fragments, twin};
 use crate::series::{patches, tree::Tree};
@@ -158,7 +158,7 @@ impl<'a> Job<'a> {
         let quiet = self.obj.join(JUDGED);
         let is_judged = fs::read_to_string(&quiet).ok() == Some(state.clone());
         if !is_judged {
-            self.project.ui.step(&format!("W=1 {}", self.name), |step| self.warnings(step))?;
+            self.forget_changed()?;
             files::empty(&self.stage)?;
         }
         self.project.ui.step(&format!("build {}", self.name), |step| {
@@ -228,45 +228,16 @@ impl<'a> Job<'a> {
         checked
     }
 
-    /// Fails on a warning in a C file that the series changes. Without Rust, to which W=1
-    /// makes no difference: its bindings would be made twice, with W=1 and without.
-    fn warnings(&self, step: &mut Step) -> Result<()> {
-        let objects = self.objects()?;
-        // What is up to date is not compiled, and gives no warning.
-        for object in objects.iter().map(String::as_str).chain(["rust/kernel.o"]) {
-            files::remove(&self.obj.join(object))?;
-        }
-        let (rust, c): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| self.is_rust(object));
-        step.note(format!("{} files in C, {} in Rust later", c.len(), rust.len()));
-        let output =
-            step.run(self.make(&self.obj, &self.arch.kbuild).args(["W=1", "CONFIG_RUST="]).args(c))?;
-        no_warning(&output, &self.changed()?)
+    /// What is up to date is not compiled, and gives no warning: this removes the objects of the
+    /// files that the series changes.
+    fn forget_changed(&self) -> Result<()> {
+        let changed = self.changed()?;
+        let objects = changed.iter().map(|file| self.obj.join(file).with_extension("o"));
+        objects.chain([self.obj.join("rust/kernel.o")]).try_for_each(|object| files::remove(&object))
     }
 
     fn changed(&self) -> Result<Vec<String>> {
         patches::changed_files(&Git::at(&self.tree.dir))
-    }
-
-    /// What this configuration compiles of the loader's and its tests' files that the series
-    /// changes.
-    fn objects(&self) -> Result<Vec<String>> {
-        let mut objects = vec![];
-        for file in
-            self.changed()?.iter().filter(|file| !file.starts_with("tools/") && !file.starts_with("rust/"))
-        {
-            let Some(object) = file.strip_suffix(".c").or(file.strip_suffix(".rs")) else { continue };
-            let object = format!("{object}.o");
-            let (folder, name) = object.rsplit_once('/').context("a source file at the top")?;
-            let makefile = self.tree.dir.join(folder).join("Makefile");
-            if compiled(&makefile, &self.obj.join(".config"))?.split_whitespace().any(|word| word == name) {
-                objects.push(object);
-            }
-        }
-        Ok(objects)
-    }
-
-    fn is_rust(&self, object: &str) -> bool {
-        self.tree.dir.join(object).with_extension("rs").exists()
     }
 
     /// kbuild in a folder, for an architecture.
