@@ -30,7 +30,7 @@ use crate::{
     gate,
     image::Image,
     injection, kernel, leaks, memory,
-    request::{self, Request},
+    request::{self, End, Request},
 };
 
 const NAME: &str = "test_module_load";
@@ -47,6 +47,7 @@ pub fn run(dir: &Path) -> Result<()> {
         injection::prepare()?,
         "this needs a kernel with fault injection: make faults builds one"
     );
+    ensure!(leaks::can_scan(), "this needs a kernel with kmemleak: make faults builds one");
     request::catch(Signal::SIGALRM, true)?;
     gate::load(dir)?;
     let image = Image::read(dir, NAME)?;
@@ -114,13 +115,16 @@ impl Faults {
     fn owner(&mut self, name: &str, way: &Way, errno: i32) -> Result<()> {
         gate::program(-errno, 0)?;
         let what = format!("owner by {name}, init returns {errno}");
+        let points = self.points;
         self.each(&what, way, (errno, errno), |faults, nth| {
             let outcome = faults.inject(nth, way)?;
             if outcome.0.is_ok() {
                 gate::remove(NAME)?;
             }
             Ok(outcome)
-        })
+        })?;
+        ensure!(self.points > points, "{what}: no allocation failed");
+        Ok(())
     }
 
     /// A load that waits for another meets the fault.
@@ -137,6 +141,7 @@ impl Faults {
             let outcome = faults.inject(nth, way)?;
             request::all_ended(&mut opener, PATIENCE, "openers of the gate")?;
             request::all_ended(&mut owner, PATIENCE, "owners")?;
+            ensure!(owner[0].end == Some(End::Returned(errno)), "the owner: {:?}", owner[0].end);
             if errno == 0 {
                 gate::remove(NAME)?;
             }

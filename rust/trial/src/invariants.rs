@@ -56,11 +56,22 @@ impl Facts {
         }
     }
 
+    /// Something but init can make a load of it fail, or a removal is in the way.
+    fn disturbed(&self) -> bool {
+        self.bad_params
+            || self.vetoed
+            || self.depends
+            || self.signals
+            || self.no_memory
+            || !self.removals.is_empty()
+    }
+
     /// Whether the contract knows this return value of a load.
     fn allows(&self, errno: i32) -> bool {
         match errno {
             0 => self.init_errno() == 0,
-            EEXIST | EBUSY => true,
+            EEXIST => true,
+            EBUSY => self.init_errno() != 0 || self.disturbed(),
             EINVAL if self.bad_params => true,
             ENOSPC if self.vetoed => true,
             ENOENT if self.depends => true,
@@ -144,6 +155,7 @@ mod tests {
     fn what_it_forbids_is_found() {
         assert!(facts(0, &[0, 0]).check("m").is_err());
         assert!(facts(0, &[EINVAL]).check("m").is_err());
+        assert!(facts(0, &[0, EBUSY]).check("m").is_err());
         assert!(facts(ENOMEM, &[ENOMEM, EEXIST]).check("m").is_err());
         assert!(facts(ENOMEM, &[0]).check("m").is_err());
         assert!(facts(ENOMEM, &[ENOMEM, ENOMEM]).check_one_owner("m").is_err());
@@ -164,6 +176,12 @@ mod tests {
         with(EINTR, |f| f.signals = true);
         with(ENOMEM, |f| f.no_memory = true);
         with(EINVAL, |f| (f.no_memory, f.compressed) = (true, true));
+        with(EBUSY, |f| f.bad_params = true);
+        with(EBUSY, |f| f.vetoed = true);
+        with(EBUSY, |f| f.depends = true);
+        with(EBUSY, |f| f.signals = true);
+        with(EBUSY, |f| f.no_memory = true);
+        with(EBUSY, |f| f.removals.push(End::Returned(0)));
     }
 
     #[test]

@@ -164,17 +164,25 @@ pub fn all_ended(requests: &mut [Request], patience: Duration, what: &str) -> Re
     }
 }
 
-/// Waits until each request has ended or sleeps; no longer than `patience`.
+/// Waits until each request has ended or sleeps, in two looks at all of them; no longer than
+/// `patience`. One that sleeps while another one's image is copied goes on once more: what the
+/// first look finds asleep may have been woken before that look has come to the end.
 pub fn settled(requests: &mut [Request], patience: Duration) -> Result<bool> {
+    let mut before = false;
     process::until(patience, || {
-        for request in requests.iter_mut() {
-            request.reap()?;
-            if request.end.is_none() && request.state() != Some('S') {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        let now = are_settled(requests)?;
+        Ok(std::mem::replace(&mut before, now) && now)
     })
+}
+
+fn are_settled(requests: &mut [Request]) -> Result<bool> {
+    for request in requests {
+        request.reap()?;
+        if request.end.is_none() && request.state() != Some('S') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// As the exit code of a request; 0 for success.

@@ -140,6 +140,10 @@ fn waiter_killed_at_each_stage(scene: &Scene) -> Result<()> {
             waiter.kill()?;
             ended(&mut waiter, End::Killed)?;
         }
+        // The last stage, however slow the machine is.
+        let mut waiters = asleep(vec![scene.load(GATED, by_file)?])?;
+        waiters[0].kill()?;
+        all_ended(&mut waiters, End::Killed)?;
     }
     gate::open(true)?;
     ended(&mut owner, End::Returned(0))?;

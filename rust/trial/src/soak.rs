@@ -61,6 +61,7 @@ pub fn run(dir: &Path, time: Duration, seed: u64) -> Result<()> {
     soak.pool.clear();
     let left = before.compare(&leaks::Snapshot::take()?)?;
     leaks::scan()?;
+    ensure!(soak.one_owner > 0, "no burst was left alone: run it for longer");
     println!("seed={seed} {} {left}", soak.totals());
     Ok(())
 }
@@ -198,7 +199,9 @@ impl Soak {
         settled: bool,
         inits: usize,
     ) -> Result<()> {
-        let mut most_inits = 0;
+        let alone = episode.is_plain();
+        ensure!(settled || !alone, "the loads of a burst that is left alone do not all sleep");
+        let (mut most_inits, mut bursts) = (0, 0);
         for (module, (name, _)) in MODULES.iter().enumerate() {
             let facts = facts(episode, module, loads, removals);
             facts.check(name)?;
@@ -207,11 +210,15 @@ impl Soak {
                 continue;
             }
             most_inits += facts.most_inits();
-            if settled && episode.is_plain() && !facts.loads.is_empty() {
+            if alone && !facts.loads.is_empty() {
                 facts.check_one_owner(name)?;
-                self.one_owner += 1;
+                bursts += 1;
             }
         }
+        // What the loads return does not tell how many of them were owners, if init returns what
+        // duplicates do, or if they share a file.
+        ensure!(!alone || inits == bursts, "{inits} inits ran for {bursts} bursts left alone");
+        self.one_owner += bursts as u32;
         ensure!(inits <= most_inits, "{inits} inits ran, and {most_inits} loads were owners");
         Ok(())
     }
