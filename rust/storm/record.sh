@@ -72,7 +72,10 @@ start() {
 			echo "left out, as this kernel has not got it (some are for other versions): $probe" >&2
 	done
 	for event in $events storm:; do
-		echo "$event" >> $ours/set_event
+		echo "$event" 2>/dev/null >> $ours/set_event || {
+			stop > /dev/null
+			fail "this kernel has no events $event: it needs FTRACE_SYSCALLS, or is too old"
+		}
 	done
 }
 

@@ -76,11 +76,14 @@ pub fn parse(line: &str) -> Option<Line<'_>> {
     line.match_indices(" [").find_map(|(at, _)| around_cpu(&line[..at], &line[at + 2..]))
 }
 
-/// How many events the buffer has dropped here, if the line says so.
+/// How many events the buffer has dropped here, if the line says so; 1, if it does not say how many.
 pub fn lost(line: &str) -> Option<u64> {
     let (_, rest) = line.strip_prefix("CPU:")?.split_once('[')?;
     let rest = rest.strip_prefix("LOST ").unwrap_or(rest);
-    rest.split_once(" EVENTS")?.0.parse().ok()
+    match rest.split_once("EVENTS")?.0.trim_end() {
+        "" => Some(1),
+        count => count.parse().ok(),
+    }
 }
 
 /// How many events the ring buffer has overwritten, if the line is the header that says so.
@@ -268,6 +271,7 @@ mod tests {
     #[test]
     fn lost_events_are_counted() {
         assert_eq!(lost("CPU:1 [LOST 42 EVENTS]"), Some(42));
+        assert_eq!(lost("CPU:1 [LOST EVENTS]"), Some(1));
         assert_eq!(lost("CPU:1 [7 EVENTS DROPPED]"), Some(7));
         assert_eq!(overwritten("# entries-in-buffer/entries-written: 100/130   #P:8"), Some(30));
         assert_eq!(lost("CPU 1"), None);

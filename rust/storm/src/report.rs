@@ -161,7 +161,7 @@ fn cells(module: &Module<'_>) -> Vec<String> {
     cells
 }
 
-/// How long each request took that did not run init.
+/// How long each request took that did not load the module.
 fn waited(module: &Module<'_>) -> Vec<u64> {
     let requests = module.requests.iter().map(|(request, _)| request);
     requests.filter(|request| !request.loaded).map(|request| request.duration()).collect()
