@@ -26,17 +26,13 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Syscall::Init)]
     pub syscall: Syscall,
 
-    /// FILE is compressed and the kernel unpacks it (finit only)
-    #[arg(long)]
-    pub compressed: bool,
-
     /// Give each request a copy of FILE of its own: one name, different inodes (finit only; the
     /// copies lie under $TMPDIR or /tmp, best a tmpfs)
     #[arg(long)]
     pub copies: bool,
 
     /// Load the module first, so that every request finds it live
-    #[arg(long, conflicts_with_all = ["compressed", "gated"])]
+    #[arg(long, conflicts_with = "gated")]
     pub live: bool,
 
     /// Parameters of the module, as on insmod's command line
@@ -58,6 +54,10 @@ pub struct Args {
     /// Hold init at the gate until every other request has returned or sleeps in its call
     #[arg(long)]
     pub gated: bool,
+
+    /// Stop ftrace as soon as all requests have returned, before this program cleans up
+    #[arg(long)]
+    pub tracing_off: bool,
 
     /// Print JSON
     #[arg(long)]
@@ -82,12 +82,10 @@ pub enum Syscall {
 impl Args {
     /// Refuses what clap's rules cannot express.
     pub fn check(&self) -> anyhow::Result<()> {
-        for (set, option) in [(self.compressed, "--compressed"), (self.copies, "--copies")] {
-            anyhow::ensure!(
-                !set || self.syscall == Syscall::Finit,
-                "{option} is for finit_module(2) alone: add --syscall finit"
-            );
-        }
+        anyhow::ensure!(
+            !self.copies || self.syscall == Syscall::Finit,
+            "--copies is for finit_module(2) alone: add --syscall finit"
+        );
         Ok(())
     }
 
@@ -119,10 +117,8 @@ mod tests {
     #[test]
     fn options_of_finit_need_finit() {
         assert!(parse("burst m.ko").check().is_ok());
-        for option in ["--compressed", "--copies"] {
-            assert!(parse(&format!("burst {option} m.ko")).check().is_err());
-            assert!(parse(&format!("burst {option} --syscall finit m.ko")).check().is_ok());
-        }
+        assert!(parse("burst --copies m.ko").check().is_err());
+        assert!(parse("burst --copies --syscall finit m.ko").check().is_ok());
     }
 
     #[test]

@@ -84,8 +84,19 @@ impl Crew {
 
     /// Whether every request is done or sleeps, interruptibly, inside its system call.
     ///
-    /// While the gate is closed nothing wakes a request that sleeps like that: one look is enough.
+    /// One that sleeps while another one's image is copied goes on once more, so the last look is
+    /// at all of them. The looks before it are at those that were awake, for there are thousands.
     pub fn all_settled(&mut self) -> bool {
+        self.look();
+        if self.unsettled.is_empty() {
+            self.unsettled = (0..self.slots.len()).collect();
+            self.look();
+        }
+        self.unsettled.is_empty()
+    }
+
+    /// Leaves those in `unsettled` that are.
+    fn look(&mut self) {
         let (slots, pids) = (self.slots, &self.pids);
         // The state is read first: a request that is not `Started` yet sleeps at the pipe.
         self.unsettled.retain(|&index| match slots[index].state() {
@@ -93,7 +104,6 @@ impl Crew {
             State::Started => process::state(pids[index]) != Some('S'),
             State::Ready | State::Forked => true,
         });
-        self.unsettled.is_empty()
     }
 
     /// What was copied for all requests, if this kernel counts.

@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use guest::{
     clock::{monotonic_ns, Spent},
     errno::{self, Errno},
-    module::{finit, init, COMPRESSED_FILE},
+    module::{finit, init},
 };
 use nix::{
     fcntl::{open, OFlag},
@@ -44,7 +44,6 @@ enum Source {
     /// Request `i` opens file `i` modulo their number.
     Files {
         paths: Vec<CString>,
-        flags: u32,
         _copies: Option<TempDir>,
     },
 }
@@ -108,7 +107,7 @@ impl Request {
     fn issue(&self, file: Option<OwnedFd>) -> Result<(), Errno> {
         let params = &*self.params;
         match (&self.source, file) {
-            (Source::Files { flags, .. }, Some(file)) => finit(file.as_raw_fd(), params, *flags),
+            (Source::Files { .. }, Some(file)) => finit(file.as_raw_fd(), params, 0),
             (Source::Memory(image), _) => init(image.bytes(), params),
             (Source::Files { .. }, None) => Err(Errno(libc::EBADF)),
         }
@@ -117,7 +116,6 @@ impl Request {
 
 impl Source {
     fn files(args: &Args, image: &[u8]) -> Result<Self> {
-        let flags = if args.compressed { COMPRESSED_FILE } else { 0 };
         let (paths, copies) = if args.copies {
             let dir = tempfile::Builder::new().prefix("burst").tempdir()?;
             let paths = (0..args.requests).map(|i| copy(image, &dir.path().join(i.to_string())));
@@ -125,7 +123,7 @@ impl Source {
         } else {
             (vec![c_path(&args.file)?], None)
         };
-        Ok(Self::Files { paths, flags, _copies: copies })
+        Ok(Self::Files { paths, _copies: copies })
     }
 }
 

@@ -6,6 +6,7 @@ use std::{thread::sleep, time::Duration};
 
 use anyhow::{ensure, Context, Result};
 use guest::{
+    files,
     gate::{self, OPEN},
     module::name_of,
     report::{Burst, Detailed},
@@ -21,6 +22,7 @@ use crate::{
     undo::{Gate, Unloaded},
 };
 
+const TRACING: &str = "/sys/kernel/tracing/tracing_on";
 const SAMPLING: Duration = Duration::from_millis(2);
 /// Once in so many samples.
 const CHECKED: u32 = 50;
@@ -55,6 +57,9 @@ pub fn run(args: &Args) -> Result<Detailed> {
         }
         Ok(())
     })?;
+    if args.tracing_off {
+        files::write(TRACING, "0")?;
+    }
     let runs_after = gate.is_some().then(gate::runs).transpose()?;
 
     let runs = runs_after.zip(runs_before).map(|(after, before)| after - before);

@@ -50,9 +50,10 @@ pub fn run(base: &Path, users: &[PathBuf], other: &Path, rounds: u32) -> Result<
     gate::open(false)?;
     let report = thread::scope(|scope| {
         let owner = scope.spawn(|| base.init());
-        let callers: Result<Vec<_>> = until("the base is coming", || base.state() == "coming")
-            .map(|()| users.iter().map(|user| scope.spawn(|| user.load())).collect());
+        let coming = until("the base is coming", || base.state() == "coming");
         let released = Instant::now();
+        let callers: Result<Vec<_>> =
+            coming.map(|()| users.iter().map(|user| scope.spawn(|| user.load())).collect());
         let disturbed = callers.is_ok().then(|| disturb(&users, &other, rounds));
         // Whatever went wrong, nobody stays behind the gate.
         gate::open(true)?;
