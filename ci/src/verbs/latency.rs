@@ -21,7 +21,8 @@ const LIMIT: Duration = Duration::from_secs(3600);
 const NUMBERS: &str = "ci/latency.json";
 const OPTION: [&str; 2] = ["off", "on"];
 
-/// For each number of requests: the tracer begins when all wait, a second before the load ends.
+/// For each number of requests: the tracer begins when all wait, a second before the load ends, and
+/// stops when all have returned.
 const SCRIPT: &str = r#"
 tracing=/sys/kernel/tracing
 gate=/sys/module/test_module_gate/parameters
@@ -30,13 +31,18 @@ for requests in $all; do
 	echo "ci: progress: $requests requests" > /dev/kmsg
 	echo N > $gate/open_init
 	./burst --json --gate test_module_gate.ko --requests "$requests" --result=-19 --gated --hold-ms 1000 \
-		test_module_load.ko > "$out/$requests.json" &
-	until [ "$(cat $gate/open_init)" = Y ]; do sleep 0.01; done
+		--tracing-off test_module_load.ko > "$out/$requests.json" &
+	until [ "$(cat $gate/open_init)" = Y ]; do kill -0 $! && sleep 0.01 || exit; done
 	echo preemptirqsoff > $tracing/current_tracer && echo 0 > $tracing/tracing_max_latency || exit
+	if [ "$(cat /sys/module/test_module_load/initstate)" != coming ]; then
+		echo "the load ended before the tracer began"
+		exit 1
+	fi
 	wait $! || exit
 	cat $tracing/tracing_max_latency > "$out/$requests.us"
 	cat $tracing/trace > "$out/$requests.trace"
 	echo nop > $tracing/current_tracer
+	echo 1 > $tracing/tracing_on
 done
 "#;
 

@@ -34,14 +34,17 @@ impl Results {
         }
     }
 
-    /// The median over all rounds; nothing if it was not measured, or if a round took too long.
+    /// The median over all rounds; nothing if a round has not measured it, or took too long.
     pub fn number(&self, (kernel, key, field): &Number) -> Option<f64> {
         if self.too_long.get(kernel).is_some_and(|keys| keys.contains(key)) {
             return None;
         }
         let rounds = self.measured.get(kernel)?.get(key)?;
         let numbers = |field: &str| -> Option<f64> {
-            median(rounds.iter().filter_map(|round| value(&round[field])).collect())
+            let all = || rounds.iter().map(|round| value(&round[field]));
+            // Of each value that requests returned, only those that some did are in a round.
+            let missing = (field.contains("results.") && all().flatten().count() > 0).then_some(0.0);
+            median(all().map(|number| number.or(missing)).collect::<Option<_>>()?)
         };
         match field.split_once('/') {
             Some((field, divisor)) => Some(numbers(field)? / numbers(divisor)?),
@@ -70,14 +73,20 @@ mod tests {
         for (wall, costs) in [(5.0, [9, 1]), (1.0, [2, 8]), (3.0, [7, 3])] {
             results.add("on", "k", json!({ "wall_ms": wall, "init": costs, "requests": 2, "none": null }));
         }
-        let number = |field: &str| results.number(&("on".into(), "k".into(), field.into()));
-        assert_eq!(number("wall_ms"), Some(3.0));
-        assert_eq!(number("init"), Some(2.0));
-        assert_eq!(number("wall_ms/requests"), Some(1.5));
-        assert_eq!(number("none"), None);
-        assert_eq!(number("gone"), None);
+        let number =
+            |results: &Results, field: &str| results.number(&("on".into(), "k".into(), field.into()));
+        assert_eq!(number(&results, "wall_ms"), Some(3.0));
+        assert_eq!(number(&results, "init"), Some(2.0));
+        assert_eq!(number(&results, "wall_ms/requests"), Some(1.5));
+        assert_eq!(number(&results, "none"), None);
+        assert_eq!(number(&results, "gone"), None);
+        assert_eq!(number(&results, "m.results.EBUSY"), None);
         assert_eq!(results.number(&("off".into(), "k".into(), "wall_ms".into())), None);
+        results.add("on", "k", json!({ "wall_ms": 2.0, "m.results.EBUSY": 4 }));
+        assert_eq!(number(&results, "wall_ms"), Some(2.5));
+        assert_eq!(number(&results, "m.results.EBUSY"), Some(0.0), "no request of three rounds");
+        assert_eq!(number(&results, "init"), None, "a round has not measured it");
         results.gave_up("on", "k");
-        assert_eq!(results.number(&("on".into(), "k".into(), "wall_ms".into())), None);
+        assert_eq!(number(&results, "wall_ms"), None);
     }
 }

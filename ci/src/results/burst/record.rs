@@ -83,6 +83,10 @@ pub mod tests {
         let again = "not of ci/bench/boot.json: run make boot ROUNDS=5";
         let record: Record = serde_json::from_str(&read(&format!("{DIR}/{NUMBERS}"))).unwrap();
         readme::assert_current("boot", |name| block(name, &record));
+        let measured: Vec<&str> = record.scenarios.iter().map(|one| one.scenario.as_str()).collect();
+        let wanted = scenarios();
+        let wanted: Vec<&str> = wanted.iter().map(|scenario| scenario.name.as_str()).collect();
+        assert_eq!(measured, wanted, "ci/scenarios.toml is {again}");
         let drawn = picture::draw(&record).unwrap();
         assert!(read(&format!("{DIR}/{PICTURE}")) == drawn, "{PICTURE} is {again}");
     }

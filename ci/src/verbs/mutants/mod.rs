@@ -187,7 +187,11 @@ fn judge(end: End, output: &str) -> Result<String> {
             None => bail!("{}", first_error(output)),
         },
     }
-    Ok(output.lines().next_back().unwrap_or_default().to_owned())
+    let last = output.lines().next_back().unwrap_or_default();
+    if !last.contains(" caught") {
+        bail!("cargo-mutants has tried nothing: do the files in rust/.cargo/mutants.toml still exist?");
+    }
+    Ok(last.to_owned())
 }
 
 /// Who noticed a bug.
@@ -254,5 +258,7 @@ mod tests {
         let error = judge(exit(2), missed).unwrap_err().to_string();
         assert!(error.contains("a.rs:1:2: replace f"), "{error}");
         assert!(judge(exit(1), "error: no such option\n").is_err());
+        assert!(judge(exit(0), "Found 0 mutants to test\n").is_err());
+        assert!(judge(exit(0), "").is_err());
     }
 }
