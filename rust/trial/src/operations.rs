@@ -60,7 +60,7 @@ impl Operations {
 
     fn load(&mut self) -> Operation {
         let image =
-            if self.rng.u8(..16) == 0 { self.images[MODULES.len()].clone() } else { self.image() };
+            if self.rng.u8(..8) == 0 { self.images[MODULES.len()].clone() } else { self.image() };
         let Image { name, plain, xz, signed } = image;
         let params = self.params(&name);
         let shown = &params[..params.len().min(SHOWN)];
