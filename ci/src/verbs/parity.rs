@@ -9,6 +9,8 @@ use crate::guests::trial::{self, Trial, SPARE};
 use crate::kernels::matrix::COMPARED;
 use crate::system::project::Project;
 
+/// The module with a large image: the kernel always peeks at its name.
+const LARGE: &str = "burst_big";
 /// So many differences are shown.
 const SHOWN: usize = 20;
 
@@ -60,7 +62,14 @@ fn compare<'a>(off: &'a str, on: &'a str) -> Vec<(&'a str, &'a str)> {
         (None, None) => None,
         (off, on) => Some((off.unwrap_or("(nothing)"), on.unwrap_or("(nothing)"))),
     });
-    pairs.filter(|(off, on)| off != on).collect()
+    pairs.filter(|(off, on)| off != on && !is_known(off, on)).collect()
+}
+
+/// The difference that module-loading.rst tells of: if the module of a large image is live, the
+/// audit log does not name the image.
+fn is_known(off: &str, on: &str) -> bool {
+    let named = format!(", logged {LARGE}");
+    on.contains(LARGE) && on.ends_with(": EEXIST") && off.strip_suffix(&named) == Some(on)
 }
 
 #[cfg(test)]
@@ -72,6 +81,20 @@ mod tests {
         assert_eq!(compare("1 a: 0\n2 b: EBUSY\n", "1 a: 0\n2 b: EEXIST\n"), [("2 b: EBUSY", "2 b: EEXIST")]);
         assert_eq!(compare("1\n2\n", "1\n"), [("2", "(nothing)")]);
         assert!(compare("1\n2\n", "1\n2\n").is_empty());
+    }
+
+    #[test]
+    fn the_audit_log_need_not_name_a_large_image_whose_module_is_live() {
+        let line = |name: &str, result: &str, logged: &str| format!("1 init {name} \"\": {result}{logged}\n");
+        let differ = |name: &str, result: &str| {
+            let logged = format!(", logged {name}");
+            !compare(&line(name, result, &logged), &line(name, result, "")).is_empty()
+        };
+        assert!(!differ("burst_big", "EEXIST"));
+        assert!(differ("burst_big", "EBUSY") && differ("test_module_load", "EEXIST"));
+        let (named, unnamed) =
+            (line("burst_big", "EEXIST", ", logged burst_big"), line("burst_big", "EEXIST", ""));
+        assert!(!compare(&unnamed, &named).is_empty());
     }
 
     #[test]
