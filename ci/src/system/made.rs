@@ -14,6 +14,7 @@ pub fn virtme_ng(project: &Project, deps: &Deps) -> Result<Found> {
     let venv = found.path.ancestors().nth(2).context("no folder")?;
     // Written last: a venv without it was interrupted.
     let complete = venv.join("complete");
+    let lock = project.lock_in_cache("virtme-ng")?;
     if !complete.exists() || !runs(&found) {
         project.ui.step("install virtme-ng", |step| {
             step.run(python().args(["-m", "venv", "--clear"]).arg(venv))?;
@@ -24,6 +25,7 @@ pub fn virtme_ng(project: &Project, deps: &Deps) -> Result<Found> {
             std::fs::write(&complete, "").context("cannot write to the cache")
         })?;
     }
+    drop(lock);
     Ok(found)
 }
 

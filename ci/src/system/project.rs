@@ -45,6 +45,15 @@ impl Project {
         }
     }
 
+    /// Clones share the cache: waits until no other one makes `name` there, and keeps them out
+    /// until what this gives is dropped.
+    pub fn lock_in_cache(&self, name: &str) -> Result<Option<Lock>> {
+        fs::create_dir_all(&self.cache).context("cannot make the cache folder")?;
+        let file =
+            File::create(self.cache.join(format!("{name}.lock"))).context("cannot write to the cache")?;
+        Ok(Flock::lock(file, FlockArg::LockExclusive).ok())
+    }
+
     pub fn patches(&self) -> PathBuf {
         self.root.join("patches")
     }

@@ -18,7 +18,7 @@ use self::warnings::no_warning;
 use crate::kernels::matrix::{self, Arch, SCALE, SUITES, VNG};
 use crate::kernels::{configs, initramfs, kbuild, kconfig::Fragments, twin};
 use crate::series::{patches, tree::Tree};
-use crate::system::{deps, files, git::Git, programs, project::Project, tools::Tools, ui::Step};
+use crate::system::{deps, files, git::Git, project::Project, tools::Tools, ui::Step};
 
 /// Says in a build folder for which series and configuration no compiler has warned. Of a
 /// build that has come to its end.
@@ -88,9 +88,6 @@ pub fn ensure(
 pub fn row(project: &Project, tools: &Tools, tree: &Tree, name: &str) -> Result<Kernel> {
     let arch = matrix::of_row(name)?;
     deps::ensure_for(project, &format!("CONFIG={name}"))?;
-    if configs::has_policy(name) {
-        programs::find("checkpolicy").context("checkpolicy is missing: install the package of that name")?;
-    }
     let mut kernels = ensure(project, tools, tree, &arch)?;
     kernels.remove(name).with_context(|| format!("no kernel {name} was built"))
 }

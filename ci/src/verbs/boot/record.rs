@@ -32,6 +32,8 @@ pub enum Outcome {
 
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct Booted {
+    /// Of this repository.
+    pub commit: Option<String>,
     pub compilers: String,
     /// How many files of the kernel were compiled.
     pub objects: usize,
@@ -65,9 +67,10 @@ impl Outcome {
         }
     }
 
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         match self {
             Outcome::Booted(booted) => [
+                booted.commit.clone().unwrap_or("–".to_owned()),
                 booted.compilers.clone(),
                 booted.objects.to_string(),
                 booted.build_s.map_or("–".to_owned(), |seconds| format!("{seconds:.0}")),
@@ -82,9 +85,9 @@ impl Outcome {
 }
 
 /// The cells of a row that has no numbers.
-fn nothing(why: String) -> [String; 6] {
+fn nothing(why: String) -> [String; 7] {
     let no = || "–".to_owned();
-    [why, no(), no(), no(), no(), no()]
+    [no(), why, no(), no(), no(), no(), no()]
 }
 
 /// For the terminal and for kernel-config/README.md.
@@ -92,6 +95,7 @@ pub fn table(rows: &Rows) -> Result<Table> {
     let mut table = ui::table([
         "CONFIG=",
         "what it shows",
+        "commit",
         "compiled with",
         "objects",
         "build s",
@@ -103,7 +107,7 @@ pub fn table(rows: &Rows) -> Result<Table> {
         let row = configs::find(name).with_context(|| format!("ci/configs.toml has no row {name}"))?;
         table.add_row([name.clone(), row.about].into_iter().chain(outcome.cells()));
     }
-    ui::align_right(&mut table, 3..=5);
+    ui::align_right(&mut table, 4..=6);
     Ok(table)
 }
 
@@ -165,7 +169,8 @@ mod tests {
         let kunit = Tally { passed: 5, failed: 0, skipped: 1 };
         let selftest = Tally { passed: 7, failed, skipped: 0 };
         let compilers = "gcc 12.2.0, rustc 1.96.0".to_owned();
-        Outcome::Booted(Booted { compilers, objects: 9, build_s, boot_s: 3.25, kunit, selftest })
+        let commit = Some("0123456789ab".to_owned());
+        Outcome::Booted(Booted { commit, compilers, objects: 9, build_s, boot_s: 3.25, kunit, selftest })
     }
 
     fn rows(pairs: &[(&str, Outcome)]) -> Rows {
@@ -198,7 +203,7 @@ mod tests {
         let text = table(&rows(&[("gcc", booted(None, 2)), ("clang", refused)])).unwrap().to_string();
         for cell in [
             "| gcc ",
-            "gcc 12.2.0, rustc 1.96.0",
+            "| 0123456789ab | gcc 12.2.0, rustc 1.96.0",
             " 3.2 |",
             "7 passed, 2 failed",
             "5 passed, 0 failed, 1 skipped",

@@ -11,7 +11,7 @@ use crate::kernels::configs::{self, Refused};
 use crate::kernels::{kconfig, matrix};
 use crate::results::booted;
 use crate::series::tree::Tree;
-use crate::system::{child::Interrupted, project::Project, tools::Tools};
+use crate::system::{child::Interrupted, git::Git, project::Project, tools::Tools};
 
 /// Builds and boots the rows, shows what came of them, and notes each if the series is the one
 /// of patches/.
@@ -53,7 +53,9 @@ fn outcome(project: &Project, tools: &Tools, tree: &Tree, name: &str) -> Result<
     for surprise in &tests.surprises {
         println!("    {surprise}");
     }
+    let commit = Git::at(&project.root).capture(["rev-parse", "--short=12", "HEAD"]).ok();
     Ok(Outcome::Booted(Booted {
+        commit,
         objects: record::objects(&kernel.obj)?,
         compilers: kernel.compilers,
         build_s: kernel.is_new.then_some(kernel.took.as_secs_f64()),
