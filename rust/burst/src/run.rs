@@ -2,7 +2,10 @@
 
 //! One burst from beginning to end.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
 
 use anyhow::{ensure, Context, Result};
 use guest::{
@@ -92,6 +95,9 @@ fn set_gate(args: &Args) -> Result<Option<Gate>> {
 }
 
 /// Calls `each_time` regularly until all requests have reached `state`.
+///
+/// This process goes before the requests, and a look at thousands of them takes its time. So they
+/// get at least as long until the next look.
 fn watch(
     crew: &mut Crew,
     state: State,
@@ -101,12 +107,13 @@ fn watch(
         if crew.all(state) {
             break;
         }
+        let look = Instant::now();
         each_time(crew)?;
-        // It looks at each request, which takes its time with thousands of them.
+        // It looks at each request.
         if sample % CHECKED == 0 {
             crew.check()?;
         }
-        sleep(SAMPLING);
+        sleep(SAMPLING.max(look.elapsed()));
     }
     Ok(())
 }
