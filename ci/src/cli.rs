@@ -11,7 +11,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcomma
 
 use crate::kernels::{configs, matrix};
 use crate::series::export;
-use crate::system::options::{self, Options, Use};
+use crate::system::options::{self, Options};
 use crate::verbs::all;
 
 /// Builds, boots and judges the series.
@@ -92,6 +92,8 @@ pub enum Verb {
 /// The command line, with what a variable may be.
 pub fn command() -> Command {
     Cli::command().mut_args(|argument| {
+        // A verb has none of its own: they may stand behind it, too.
+        let argument = argument.global(true);
         let values = match argument.get_id().as_str() {
             "arch" => matrix::words(),
             "config" => configs::words(),
@@ -139,8 +141,9 @@ fn chosen(matches: &ArgMatches) -> Vec<String> {
 /// What the user has chosen must not be dropped without a word.
 pub fn fail_if_meaningless(cli: &Cli) -> Result<()> {
     let is_set = |name: &str| cli.chosen.iter().any(|id| id == name);
-    let is_useless = |of: &&Use| is_set(of.variable) && !of.verbs.contains(&cli.name.as_str());
-    if let Some(Use { variable, verbs }) = options::USES.iter().find(is_useless) {
+    let is_useless =
+        |(variable, verbs): &&(&str, &[&str])| is_set(variable) && !verbs.contains(&cli.name.as_str());
+    if let Some((variable, verbs)) = options::USES.iter().find(is_useless) {
         bail!("{} is for make {}: leave it out", variable.to_uppercase(), verbs.join(", "));
     }
     match &cli.verb {
@@ -243,13 +246,9 @@ mod tests {
     fn what_a_variable_is_for_is_there() {
         let command = Cli::command();
         let verbs: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-        for of in &options::USES {
-            assert!(
-                command.get_arguments().any(|argument| argument.get_id() == of.variable),
-                "{}",
-                of.variable
-            );
-            assert!(of.verbs.iter().all(|verb| verbs.contains(verb)), "{}", of.variable);
+        for (variable, of) in options::USES {
+            assert!(command.get_arguments().any(|argument| argument.get_id() == variable), "{variable}");
+            assert!(of.iter().all(|verb| verbs.contains(verb)), "{variable}");
         }
     }
 

@@ -54,17 +54,16 @@ fn run(cli: Cli) -> Result<()> {
     let Cli { verb, mut opts, .. } = cli;
     kernels::matrix::resolve(&mut opts)?;
     let project = Project::new(opts)?;
+    // Of these, the first two change nothing, and each verb that the last one runs takes the lock.
+    let lock = match verb {
+        Verb::Help | Verb::Versions | Verb::All => None,
+        _ => project.lock()?,
+    };
     match verb {
-        Verb::Help => return help::run(&cli::command()),
-        Verb::Versions => return versions::run(&project),
-        // Each verb that it runs takes the lock.
-        Verb::All => return all::run(&project),
-        _ => {}
-    }
-    let lock = project.lock()?;
-    match verb {
+        Verb::Help => help::run(&cli::command()),
+        Verb::Versions => versions::run(&project),
+        Verb::All => all::run(&project),
         Verb::Deps => deps::run(&project),
-        Verb::Versions | Verb::Help | Verb::All => Ok(()),
         Verb::Tree => tree::run(&project),
         Verb::Patches => patches::run(&project),
         Verb::Build => build::run(&project),

@@ -94,9 +94,7 @@ impl Tool {
     pub fn kernels_name(self) -> Option<&'static str> {
         match self {
             Tool::Llvm => Some("llvm"),
-            Tool::Gcc => Some("gcc"),
-            Tool::Rustc => Some("rustc"),
-            Tool::Bindgen => Some("bindgen"),
+            Tool::Gcc | Tool::Rustc | Tool::Bindgen => Some(self.name()),
             Tool::VirtmeNg => None,
         }
     }
