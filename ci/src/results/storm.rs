@@ -17,8 +17,5 @@ pub fn json(project: &Project, step: &mut Step, trace: &Path) -> Result<Value> {
 }
 
 pub fn cargo(project: &Project, verb: &str) -> Command {
-    let mut cargo = child::command("cargo");
-    cargo.args([verb, "--release", "--locked", "--package", "storm", "--manifest-path"]);
-    cargo.arg(project.root.join("rust/Cargo.toml"));
-    cargo
+    project.cargo("rust", &[verb, "--release", "--locked", "--package", "storm"])
 }

@@ -5,12 +5,13 @@ use std::env;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::system::{options::Options, ui::Ui};
+use crate::system::{child, options::Options, ui::Ui};
 
 /// The project's folder, for one verb alone.
 pub type Lock = Flock<File>;
@@ -52,6 +53,13 @@ impl Project {
         let file =
             File::create(self.cache.join(format!("{name}.lock"))).context("cannot write to the cache")?;
         Ok(Flock::lock(file, FlockArg::LockExclusive).ok())
+    }
+
+    /// cargo with these words, for one of the project's workspaces.
+    pub fn cargo(&self, workspace: &str, words: &[&str]) -> Command {
+        let mut cargo = child::command("cargo");
+        cargo.args(words).arg("--manifest-path").arg(self.root.join(workspace).join("Cargo.toml"));
+        cargo
     }
 
     pub fn patches(&self) -> PathBuf {
@@ -127,8 +135,8 @@ fn cache() -> Result<PathBuf> {
 
 #[cfg(test)]
 pub fn for_test(root: &Path) -> Project {
-    use clap::{Args, Command, FromArgMatches};
-    let command = Options::augment_args(Command::new("make"));
+    use clap::{Args, FromArgMatches};
+    let command = Options::augment_args(clap::Command::new("make"));
     let opts = Options::from_arg_matches(&command.get_matches_from(["make"])).unwrap();
     let ui = Ui::new(false, root.join("log"));
     Project { root: root.to_owned(), cache: root.join("cache"), opts, ui }

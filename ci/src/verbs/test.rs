@@ -38,35 +38,14 @@ impl std::fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
-impl Count {
-    fn add(&mut self, tally: Tally) {
-        self.tally = self.tally + tally;
-    }
-}
+/// A run of cargo test: its name, the workspace, and arguments.
+type CargoTest<'a> = (&'a str, &'a str, &'a [&'a str]);
 
-/// A run of cargo test.
-struct CargoTest<'a> {
-    name: &'a str,
-    workspace: &'a str,
-    arguments: &'a [&'a str],
-    environment: &'a [(&'a str, &'a str)],
-}
-
-const CARGO_TESTS: [CargoTest<'static>; 4] = [
-    CargoTest { name: "cargo test ci", workspace: "ci", arguments: &[], environment: &[] },
-    CargoTest { name: "cargo test rust", workspace: "rust", arguments: &[], environment: &[] },
-    CargoTest {
-        name: "pending.rs in every interleaving (loom)",
-        workspace: "rust",
-        arguments: &["-p", "pending", "--features", "loom"],
-        environment: &[],
-    },
-    CargoTest {
-        name: "pending.rs in random schedules (shuttle)",
-        workspace: "rust",
-        arguments: &["-p", "pending", "--features", "shuttle"],
-        environment: &[],
-    },
+const CARGO_TESTS: [CargoTest; 4] = [
+    ("cargo test ci", "ci", &[]),
+    ("cargo test rust", "rust", &[]),
+    ("pending.rs in every interleaving (loom)", "rust", &["-p", "pending", "--features", "loom"]),
+    ("pending.rs in random schedules (shuttle)", "rust", &["-p", "pending", "--features", "shuttle"]),
 ];
 
 const UNDER_SANITIZER: &str = "pending.rs under the address sanitizer";
@@ -95,8 +74,8 @@ pub fn run(project: &Project) -> Result<()> {
 /// as far as it can.
 fn all(project: &Project, counted: &mut Count) -> Result<()> {
     let Some(tools) = check(counted, toolchain::ensure(project))? else { return Ok(()) };
-    for test in &CARGO_TESTS {
-        count(counted, cargo_test(project, test))?;
+    for test in CARGO_TESTS {
+        count(counted, cargo_test(project, test, &[]))?;
     }
     count(counted, under_sanitizer(project))?;
     if project.opts.kdir.is_none() {
@@ -128,7 +107,7 @@ fn architecture(
     let Some(kernels) = check(counted, build::ensure(project, tools, tree, arch))? else { return Ok(()) };
     for kernel in booted::tested(&kernels) {
         if let Some(row) = check(counted, booted::boot(project, tree, kernel))? {
-            counted.add(row.tally());
+            counted.tally = counted.tally + row.tally();
             rows.push(row);
         }
     }
@@ -199,7 +178,7 @@ fn check<T>(counted: &mut Count, result: Result<T>) -> Result<Option<T>> {
 fn count(counted: &mut Count, result: Result<Tally>) -> Result<()> {
     match result {
         Ok(more) => {
-            counted.add(more);
+            counted.tally = counted.tally + more;
             Ok(())
         }
         Err(error) => check::<()>(counted, Err(error)).map(drop),
@@ -219,21 +198,16 @@ fn under_sanitizer(project: &Project) -> Result<Tally> {
     // With a target named, what runs in the compiler is built without the sanitizer. An option
     // of -Z is for unstable compilers only, unless a stable one is told otherwise.
     let target = child::capture(child::command("rustc").args(["--print", "host-tuple"]))?;
-    let test = CargoTest {
-        name: UNDER_SANITIZER,
-        workspace: "rust",
-        arguments: &["-p", "pending", "--tests", "--features", "free-at-once", "--target", target.trim()],
-        environment: &[("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")],
-    };
-    cargo_test(project, &test)
+    let words = ["-p", "pending", "--tests", "--features", "free-at-once", "--target", target.trim()];
+    let environment = [("RUSTC_BOOTSTRAP", "1"), ("RUSTFLAGS", "-Zsanitizer=address")];
+    cargo_test(project, (UNDER_SANITIZER, "rust", &words), &environment)
 }
 
-fn cargo_test(project: &Project, test: &CargoTest) -> Result<Tally> {
-    let manifest = project.root.join(test.workspace).join("Cargo.toml");
-    project.ui.step(test.name, |step| {
-        let mut cargo = child::command("cargo");
-        cargo.args(["test", "--release", "--locked", "--no-fail-fast", "--manifest-path"]).arg(manifest);
-        cargo.args(test.arguments).envs(test.environment.iter().copied());
+fn cargo_test(project: &Project, test: CargoTest, environment: &[(&str, &str)]) -> Result<Tally> {
+    let (name, workspace, arguments) = test;
+    project.ui.step(name, |step| {
+        let mut cargo = project.cargo(workspace, &["test", "--release", "--locked", "--no-fail-fast"]);
+        cargo.args(arguments).envs(environment.iter().copied());
         let (end, output) = step.run_until(&mut cargo, None)?;
         let tally = cargo_tally(&output);
         let failed = failed_tests(&output);

@@ -105,9 +105,8 @@ impl Job<'_> {
     /// What runs in guests of virtme-ng, from the workspace of the series' tools.
     pub(super) fn programs(&self, step: &mut Step) -> Result<()> {
         let target = self.project.root.join("rust/target");
-        let mut cargo = child::command("cargo");
-        cargo.args(["build", "--release", "--locked", "--manifest-path"]);
-        cargo.arg(self.project.root.join("rust/Cargo.toml")).arg("--target-dir").arg(&target);
+        let mut cargo = self.project.cargo("rust", &["build", "--release", "--locked"]);
+        cargo.arg("--target-dir").arg(&target);
         let programs = ["burst", "cost", "trial"];
         step.run(cargo.args(programs.map(|name| format!("-p={name}"))))?;
         let stage = |name| copy_to(&self.stage, &target.join("release").join(name)).map(drop);

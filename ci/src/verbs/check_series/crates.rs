@@ -20,23 +20,17 @@ pub fn check(project: &Project) -> Result<()> {
     oldest(project)?;
     deny(project)?;
     project.ui.step("rustdoc pending.rs", |step| {
-        let mut doc = child::command("cargo");
-        doc.args(["doc", "--locked", "--no-deps", "--document-private-items", "-p", "pending"]);
-        doc.arg("--manifest-path").arg(project.root.join("rust/Cargo.toml"));
-        step.run(doc.env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
+        let words = ["doc", "--locked", "--no-deps", "--document-private-items", "-p", "pending"];
+        step.run(project.cargo("rust", &words).env("RUSTDOCFLAGS", "-Dwarnings")).map(drop)
     })
 }
 
 fn form(project: &Project) -> Result<()> {
     for workspace in WORKSPACES {
-        let cargo = |words: &[&str]| {
-            let mut cargo = child::command("cargo");
-            cargo.args(words).arg("--manifest-path").arg(project.root.join(workspace).join("Cargo.toml"));
-            cargo
-        };
         project.ui.step(&format!("clippy and rustfmt {workspace}"), |step| {
-            step.run(cargo(&["clippy", "--locked", "--all-targets"]).args(["--", "-Dwarnings"]))?;
-            step.run(&mut cargo(&["fmt", "--all", "--check"])).map(drop)
+            let mut clippy = project.cargo(workspace, &["clippy", "--locked", "--all-targets"]);
+            step.run(clippy.args(["--", "-Dwarnings"]))?;
+            step.run(&mut project.cargo(workspace, &["fmt", "--all", "--check"])).map(drop)
         })?;
     }
     Ok(())
@@ -48,10 +42,8 @@ fn oldest(project: &Project) -> Result<()> {
         let rust = rust::oldest(project, step)?;
         for (workspace, words) in WORKSPACES.map(|workspace| (workspace, &[][..])).into_iter().chain(FEATURES)
         {
-            let mut cargo = child::command("cargo");
-            cargo.args(["check", "--locked", "--all-targets"]).args(words);
-            cargo.arg("--manifest-path").arg(project.root.join(workspace).join("Cargo.toml"));
-            cargo.arg("--target-dir").arg(project.root.join("build/oldest-rust"));
+            let mut cargo = project.cargo(workspace, &["check", "--locked", "--all-targets"]);
+            cargo.args(words).arg("--target-dir").arg(project.root.join("build/oldest-rust"));
             step.run(cargo.env("RUSTC", &rust.path))?;
         }
         step.note(rust.version.to_string());

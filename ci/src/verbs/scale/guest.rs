@@ -15,7 +15,7 @@ use crate::kernels::build::{stage, Kernel};
 use crate::kernels::initramfs::{DONE, UP};
 use crate::results::scale::plan::{self, Plan};
 use crate::results::storm;
-use crate::system::{child, files, project::Project, rootfs, ui::Step};
+use crate::system::{files, project::Project, rootfs, ui::Step};
 
 /// Programs of the guest, without shared libraries: it has others than this machine.
 const PROGRAMS: [&str; 2] = ["burst", "cost"];
@@ -72,9 +72,8 @@ pub struct Parts<'a> {
 pub fn programs(project: &Project) -> Result<PathBuf> {
     let target = project.root.join("rust/target");
     project.ui.step("build the guest's programs", |step| {
-        let mut cargo = child::command("cargo");
-        cargo.args(["build", "--release", "--locked", "--target", TARGET, "--manifest-path"]);
-        cargo.arg(project.root.join("rust/Cargo.toml")).arg("--target-dir").arg(&target);
+        let mut cargo = project.cargo("rust", &["build", "--release", "--locked", "--target", TARGET]);
+        cargo.arg("--target-dir").arg(&target);
         cargo.args(PROGRAMS.map(|name| format!("-p={name}")));
         step.run(cargo.env("RUSTFLAGS", "-C target-feature=+crt-static")).map(drop)
     })?;
@@ -149,10 +148,8 @@ fn ours(
     PROGRAMS.iter().try_for_each(|name| stage::copy_to(&bin, &programs.join(name)).map(drop))?;
     stage::copy_to(root, &project.root.join("rust/storm/record.sh"))?;
     MODULES.iter().try_for_each(|name| stage::copy_to(root, &kernel.stage.join(name)).map(drop))?;
-    fs::write(root.join("init"), init)?;
+    files::write_script(&root.join("init"), init)?;
     rootfs::add_modules(step, &kernel.stage, root)?;
-    let mut chmod = child::command("chmod");
-    step.run(chmod.arg("755").arg(root.join("init")))?;
     rootfs::pack(step, root, &archive)?;
     Ok(archive)
 }
@@ -223,6 +220,7 @@ fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::child;
 
     #[test]
     fn the_scripts_are_such_for_a_shell() {
