@@ -5,4 +5,5 @@ pub mod plan;
 pub mod plot;
 pub mod readme;
 pub mod results;
+pub mod saved;
 pub mod target;

@@ -1,48 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Charts of a field over the number of requests.
+//! Charts of a field over the number of requests, or of CPUs.
 
 use anyhow::{anyhow, Result};
 use plotters::prelude::*;
 
-use super::plan::{Plan, Plot, KERNELS};
+use super::plan::{Plot, KERNELS};
 use super::results::Results;
 use crate::results::chart::{self, GREY};
 
 const SIZE: (u32, u32) = (720, 360);
 /// Of a kernel.
-pub type Line = (&'static str, Vec<(f64, f64)>);
+type Line = (&'static str, Vec<(f64, f64)>);
 
-pub fn has_points(plan: &Plan, plot: &Plot, results: &Results) -> bool {
-    !lines(plan, plot, results).is_empty()
+pub struct Chart<'a> {
+    pub plot: &'a Plot,
+    /// What the lines grow with.
+    x: &'static str,
+    pub lines: Vec<Line>,
 }
 
-/// The chart, without a picture if nothing of it was measured.
-pub fn draw(plan: &Plan, plot: &Plot, results: &Results) -> Result<String> {
-    draw_lines(plot, "requests at once", &lines(plan, plot, results))
-}
-
-/// The chart of these lines; `x` is what they grow with.
-pub fn draw_lines(plot: &Plot, x: &str, lines: &[Line]) -> Result<String> {
-    let mut svg = String::new();
-    if !lines.is_empty() {
-        fill(&mut svg, &plot.title, x, lines).map_err(|e| anyhow!("{}: {e}", plot.file))?;
-    }
-    Ok(chart::file(&svg))
-}
-
-fn lines(plan: &Plan, plot: &Plot, results: &Results) -> Vec<Line> {
-    let requests = plan.requests(&plot.key);
-    let line = |kernel: &str| -> Vec<(f64, f64)> {
-        let point = |n: &u64| {
-            let key = format!("{n} x {}", plot.key);
-            let value = results.number(&(kernel.to_owned(), key, plot.field.clone()))?;
-            // A logarithm has no zero.
-            Some((*n as f64, value.max(1e-3)))
+impl Chart<'_> {
+    /// `keys`: of the results that have a point, by its place on the axis.
+    pub fn new<'a>(plot: &'a Plot, results: &Results, x: &'static str, keys: &[(f64, String)]) -> Chart<'a> {
+        let line = |kernel: &'static str| -> Line {
+            let point = |(x, key): &(f64, String)| {
+                let value = results.number(&(kernel.to_owned(), key.clone(), plot.field.clone()))?;
+                // A logarithm has no zero.
+                Some((*x, value.max(1e-3)))
+            };
+            (kernel, keys.iter().filter_map(point).collect())
         };
-        requests.iter().filter_map(point).collect()
-    };
-    let all = KERNELS.iter().map(|kernel| (*kernel, line(kernel)));
-    all.filter(|(_, points)| !points.is_empty()).collect()
+        let lines = KERNELS.map(line).into_iter().filter(|(_, points)| !points.is_empty()).collect();
+        Chart { plot, x, lines }
+    }
+
+    /// Its file, without a picture if nothing of it was measured.
+    pub fn draw(&self) -> Result<String> {
+        let Chart { plot, x, lines } = self;
+        let mut svg = String::new();
+        if !lines.is_empty() {
+            fill(&mut svg, &plot.title, x, lines).map_err(|e| anyhow!("{}: {e}", plot.file))?;
+        }
+        Ok(chart::file(&svg))
+    }
+}
+
+/// Those with a picture, as a document shows them.
+pub fn links(charts: &[Chart]) -> String {
+    let drawn = charts.iter().filter(|chart| !chart.lines.is_empty());
+    let links = drawn.map(|Chart { plot, .. }| format!("![{}]({})", plot.title, plot.file));
+    links.collect::<Vec<_>>().join("\n")
 }
 
 fn fill(svg: &mut String, title: &str, x: &str, lines: &[Line]) -> Result<(), Box<dyn std::error::Error>> {
@@ -86,21 +93,21 @@ fn fill(svg: &mut String, title: &str, x: &str, lines: &[Line]) -> Result<(), Bo
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::plan;
+    use super::super::{plan::plan, readme::charts};
     use super::*;
 
     #[test]
     fn a_chart_has_a_line_for_each_kernel_and_no_background() {
         let (plan, mut results) = (plan(), Results::default());
         let plot = &plan.plots[0];
-        assert_eq!(draw(&plan, plot, &results).unwrap(), chart::file(""));
+        assert_eq!(charts(&plan, &results)[0].draw().unwrap(), chart::file(""));
         for (kernel, slope) in [("off", 9), ("on", 1)] {
             for n in [1, 64, 4096] {
                 let burst = serde_json::json!({ plot.field.clone(): n * slope });
                 results.add(kernel, &format!("{n} x {}", plot.key), burst);
             }
         }
-        let svg = draw(&plan, plot, &results).unwrap();
+        let svg = charts(&plan, &results)[0].draw().unwrap();
         assert!(svg.contains("#D6604D") && svg.contains("#3C8CD2"), "{svg}");
         assert!(!svg.contains("#FFFFFF") && !svg.contains("#000000"), "{svg}");
     }

@@ -5,15 +5,12 @@ use std::path::Path;
 
 use anyhow::{bail, Result};
 
-use super::plan::{Plan, KERNELS, OBJECTS};
+use super::plan::{Plan, Plot, KERNELS, OBJECTS};
+use super::plot::{self, Chart};
 use super::results::Results;
+use super::saved;
 use super::target::{self, number};
-use crate::results::numbers;
 use crate::system::ui;
-
-/// Where a full run leaves its numbers.
-pub const DIR: &str = "ci/bench";
-pub const NUMBERS: &str = "results.json";
 
 /// What is between the markers of this name.
 pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
@@ -22,7 +19,7 @@ pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
         "targets" => target::table(&plan.targets, results),
         "bursts" => bursts(&plan.readme.keys, results),
         "counted" => counted(results),
-        "plots" => plots(plan, results),
+        "plots" => plot::links(&charts(plan, results)),
         _ => bail!("{name}: bench has no such numbers"),
     })
 }
@@ -104,27 +101,27 @@ fn one(results: &Results, kernel: &str, (key, field): (&str, &str), scale: f64) 
     value.map_or(String::new(), |value| number(value / scale))
 }
 
-fn plots(plan: &Plan, results: &Results) -> String {
-    let drawn = plan.plots.iter().filter(|plot| super::plot::has_points(plan, plot, results));
-    let lines = drawn.map(|plot| format!("![{}]({})", plot.title, plot.file));
-    lines.collect::<Vec<_>>().join("\n")
+/// The charts over the number of requests.
+pub fn charts<'a>(plan: &'a Plan, results: &Results) -> Vec<Chart<'a>> {
+    let chart = |plot: &'a Plot| {
+        let key = |n: u64| (n as f64, format!("{n} x {}", plot.key));
+        let keys: Vec<_> = plan.requests(&plot.key).into_iter().map(key).collect();
+        Chart::new(plot, results, "requests at once", &keys)
+    };
+    plan.plots.iter().map(chart).collect()
 }
 
 /// What the cover letter shows of it.
 pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
-    let results = numbers::read::<Results>(&root.join(DIR).join(NUMBERS))?;
+    let results = saved::read(root, "bench")?;
     let rows = |results| COUNTED.map(|(what, key, field)| plain(&results, what, (key, field), 1.0));
     Ok(results.map(|results| rows(results).into()))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use super::super::plan::plan;
     use super::*;
-    use crate::results::readme;
 
     #[test]
     fn numbers_come_between_the_markers() {
@@ -137,14 +134,7 @@ mod tests {
 
     #[test]
     fn the_documents_say_what_was_measured() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
-        let again = "not of ci/bench/results.json: run make bench";
-        let (plan, results) = (plan(), serde_json::from_str(&read("ci/bench/results.json")).unwrap());
-        readme::assert_current("bench", |name| block(name, &plan, &results));
-        for plot in &plan.plots {
-            let drawn = super::super::plot::draw(&plan, plot, &results).unwrap();
-            assert!(read(&format!("ci/bench/{}", plot.file)) == drawn, "{} is {again}", plot.file);
-        }
+        let (plan, results) = (plan(), saved::published("bench"));
+        saved::assert_current("bench", &charts(&plan, &results), |name| block(name, &plan, &results));
     }
 }

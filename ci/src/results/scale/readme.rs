@@ -6,20 +6,14 @@ use std::path::Path;
 use anyhow::{bail, Result};
 
 use super::plan::{self, Plan};
-use crate::kernels::matrix::COMPARED;
 use crate::results::bench::{
     plan::Plot,
-    plot::{self, Line},
+    plot::{self, Chart},
     readme::{cell, plain},
     results::Results,
-    target,
+    saved, target,
 };
-use crate::results::numbers;
 use crate::system::ui;
-
-/// Where a full run leaves its numbers.
-pub const DIR: &str = "ci/scale";
-pub const NUMBERS: &str = "results.json";
 
 /// What is between the markers of this name.
 pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
@@ -29,7 +23,7 @@ pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
         "table" => table(plan, results),
         "modules" => modules(plan, results),
         "targets" => target::table(&plan.targets, results),
-        "plots" => plots(plan, results),
+        "plots" => plot::links(&charts(plan, results)),
         _ => bail!("{name}: scale has no such numbers"),
     })
 }
@@ -85,7 +79,7 @@ fn lead(plan: &Plan, results: &Results) -> String {
 
 /// What the cover letter shows of it.
 pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
-    let results = numbers::read::<Results>(&root.join(DIR).join(NUMBERS))?;
+    let results = saved::read(root, "scale")?;
     let key = largest(&plan::plan());
     let rows = |results| LEAD.map(|(what, field, scale)| plain(&results, what, (&key, field), scale));
     Ok(results.map(|results| rows(results).into()))
@@ -132,40 +126,22 @@ fn modules(plan: &Plan, results: &Results) -> String {
     with_rows(("module", columns), results, rows)
 }
 
-fn plots(plan: &Plan, results: &Results) -> String {
-    let drawn = plan.plots.iter().filter(|plot| !lines(plot, results).is_empty());
-    let lines = drawn.map(|plot| format!("![{}]({})", plot.title, plot.file));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// The chart over the number of CPUs.
-pub fn draw(plot: &Plot, results: &Results) -> Result<String> {
-    plot::draw_lines(plot, "CPUs", &lines(plot, results))
-}
-
-fn lines(plot: &Plot, results: &Results) -> Vec<Line> {
-    let counts = counts(&plot.key, results);
-    let line = |kernel: &'static str| -> Line {
-        let point = |cpus: &u32| {
-            let key = plan::key(&plot.key, *cpus);
-            let value = results.number(&(kernel.to_owned(), key, plot.field.clone()))?;
-            Some((f64::from(*cpus), value.max(1e-3)))
-        };
-        (kernel, counts.iter().filter_map(point).collect())
+/// The charts over the number of CPUs.
+pub fn charts<'a>(plan: &'a Plan, results: &Results) -> Vec<Chart<'a>> {
+    let chart = |plot: &'a Plot| {
+        let key = |cpus| (f64::from(cpus), plan::key(&plot.key, cpus));
+        let keys: Vec<_> = counts(&plot.key, results).into_iter().map(key).collect();
+        Chart::new(plot, results, "CPUs", &keys)
     };
-    COMPARED.map(line).into_iter().filter(|(_, points)| !points.is_empty()).collect()
+    plan.plots.iter().map(chart).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::Path;
-
     use serde_json::json;
 
     use super::super::plan::plan;
     use super::*;
-    use crate::results::readme;
 
     fn results() -> Results {
         let mut results = Results::default();
@@ -204,25 +180,18 @@ mod tests {
     #[test]
     fn a_chart_grows_with_the_processors() {
         let (plan, results) = (plan(), results());
-        let plot = &plan.plots[0];
-        let points = lines(plot, &results);
-        assert_eq!(points[0], ("off", vec![(16.0, 144_000.0), (64.0, 576_000.0)]));
-        let svg = draw(plot, &results).unwrap();
+        let charts = |results| charts(&plan, results);
+        let drawn = charts(&results);
+        assert_eq!(drawn[0].lines[0], ("off", vec![(16.0, 144_000.0), (64.0, 576_000.0)]));
+        let svg = drawn[0].draw().unwrap();
         assert!(svg.contains("CPUs") && svg.contains("#D6604D"), "{svg}");
-        assert!(plots(&plan, &results).contains(&format!("({})", plot.file)));
-        assert_eq!(plots(&plan, &Results::default()), "");
+        assert!(plot::links(&drawn).contains(&format!("({})", plan.plots[0].file)));
+        assert_eq!(plot::links(&charts(&Results::default())), "");
     }
 
     #[test]
     fn the_documents_say_what_was_measured() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
-        let again = "not of ci/scale/results.json: run make scale";
-        let (plan, results) = (plan(), serde_json::from_str(&read("ci/scale/results.json")).unwrap());
-        readme::assert_current("scale", |name| block(name, &plan, &results));
-        for plot in &plan.plots {
-            let drawn = draw(plot, &results).unwrap();
-            assert!(read(&format!("ci/scale/{}", plot.file)) == drawn, "{} is {again}", plot.file);
-        }
+        let (plan, results) = (plan(), saved::published("scale"));
+        saved::assert_current("scale", &charts(&plan, &results), |name| block(name, &plan, &results));
     }
 }

@@ -9,7 +9,6 @@ mod kernels;
 mod objects;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -19,12 +18,11 @@ use crate::guests::vng::{self, CPUS};
 use crate::kernels::toolchain;
 use crate::results::bench::{
     plan::{self, Measurement, Plan},
-    plot,
-    readme::{self, DIR, NUMBERS},
+    readme::{block, charts},
     results::Results,
+    saved::save,
     target,
 };
-use crate::results::numbers;
 use crate::system::{deps, project::Project, tools::Tools};
 
 pub fn run(project: &Project) -> Result<()> {
@@ -37,7 +35,8 @@ pub fn run(project: &Project) -> Result<()> {
     let mut results = Results { about: about(&plan, &kernels, quick), left_out, ..Results::default() };
     objects::measure((project, tools), &kernels.arch, (&kernels.base, tree), kernels.on(), &mut results)?;
     measure((project, tools), &plan, &kernels, &measurements, &mut results)?;
-    save(project, &plan, &results, !quick && tree.is_published(project)?)?;
+    let (charts, publish) = (charts(&plan, &results), !quick && tree.is_published(project)?);
+    save(project, "bench", (&results, &charts), publish, |name| block(name, &plan, &results))?;
     println!("{}", target::table(&plan.targets, &results));
     target::fail_if_missed(&plan.targets, &results, !quick)
 }
@@ -91,19 +90,4 @@ fn about(plan: &Plan, kernels: &Kernels, quick: bool) -> BTreeMap<String, String
                    memory in pages that the kernel looked at.".to_owned()),
     ];
     lines.map(|(what, text)| (what.to_owned(), text)).into()
-}
-
-fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Result<()> {
-    let dir = project.root.join(if publish { DIR } else { "build/bench" });
-    fs::create_dir_all(&dir)?;
-    numbers::write(&dir.join(NUMBERS), results)?;
-    for plot in &plan.plots {
-        fs::write(dir.join(&plot.file), plot::draw(plan, plot, results)?)?;
-    }
-    if publish {
-        crate::results::readme::rewrite(&project.root, "bench", |name| readme::block(name, plan, results))?;
-    }
-    let name = dir.strip_prefix(&project.root).unwrap_or(&dir);
-    println!("numbers and charts are in {}/", name.display());
-    Ok(())
 }

@@ -5,18 +5,16 @@
 mod guest;
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use anyhow::Result;
 
 use self::guest::{Measured, Parts};
 use crate::kernels::matrix::{self, COMPARED, SCALE};
 use crate::kernels::{build, toolchain};
-use crate::results::bench::{results::Results, target};
-use crate::results::numbers;
+use crate::results::bench::{results::Results, saved::save, target};
 use crate::results::scale::{
     plan::{self, Plan},
-    readme::{self, DIR, NUMBERS},
+    readme::{block, charts, table},
 };
 use crate::system::{project::Project, rootfs};
 
@@ -46,8 +44,9 @@ pub fn run(project: &Project) -> Result<()> {
         }
     }
     let full = plan.is_full(&project.opts.cpus);
-    save(project, &plan, &results, full && tree.is_published(project)?)?;
-    println!("{}\n\n{}", readme::table(&plan, &results), target::table(&plan.targets, &results));
+    let (charts, publish) = (charts(&plan, &results), full && tree.is_published(project)?);
+    save(project, "scale", (&results, &charts), publish, |name| block(name, &plan, &results))?;
+    println!("{}\n\n{}", table(&plan, &results), target::table(&plan.targets, &results));
     target::fail_if_missed(&plan.targets, &results, full)
 }
 
@@ -61,19 +60,4 @@ fn about(plan: &Plan, project: &Project) -> BTreeMap<String, String> {
         project.opts.rounds,
     );
     [("how".to_owned(), text)].into()
-}
-
-fn save(project: &Project, plan: &Plan, results: &Results, publish: bool) -> Result<()> {
-    let name = if publish { DIR } else { "build/scale" };
-    let dir = project.root.join(name);
-    fs::create_dir_all(&dir)?;
-    numbers::write(&dir.join(NUMBERS), results)?;
-    for plot in &plan.plots {
-        fs::write(dir.join(&plot.file), readme::draw(plot, results)?)?;
-    }
-    if publish {
-        crate::results::readme::rewrite(&project.root, "scale", |name| readme::block(name, plan, results))?;
-    }
-    println!("numbers and charts are in {name}/");
-    Ok(())
 }
