@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, Context, Result};
 
-use crate::series::base::{self, Base};
 use crate::series::tree::{self, REBASED};
-use crate::series::{export, kdir, patches};
+use crate::series::{base, export, kdir, patches};
 use crate::system::child::{self, End};
 use crate::system::ui::{first_error, Step};
 use crate::system::{git::Git, project::Project};
@@ -22,7 +21,6 @@ pub fn run(project: &Project) -> Result<()> {
     let (name, source) = target(project)?;
     let folder = format!("{REBASED}{name}");
     let dir = project.root.join(&folder);
-    let source = source.repository(project)?;
     let git = tree::without_series(project, &folder, &source, &dir)?;
     let head = Git::at(source).head()?;
     if git.base()? != head {
@@ -42,33 +40,21 @@ pub fn run(project: &Project) -> Result<()> {
     save(project, &git, &name)
 }
 
-/// What KDIR says.
-enum Source {
-    Known(Base),
-    Kdir(PathBuf),
-}
-
-impl Source {
-    fn repository(self, project: &Project) -> Result<PathBuf> {
-        match self {
-            Source::Known(base) => base::repository(project, &base),
-            Source::Kdir(kdir) => kdir::git(&kdir).map(|_| kdir),
-        }
-    }
-}
-
-fn target(project: &Project) -> Result<(String, Source)> {
+/// What KDIR says: a name, and the repository.
+fn target(project: &Project) -> Result<(String, PathBuf)> {
     let Some(kdir) = &project.opts.kdir else {
         bail!("rebase to what? KDIR=<git tree of a kernel>, or KDIR=<name in ci/base.toml>");
     };
     let words = kdir.to_string_lossy();
     if let Some(base) = base::named(&words).filter(|_| !kdir.exists()) {
-        return Ok((base.name.clone(), Source::Known(base)));
+        let repository = base::repository(project, &base)?;
+        return Ok((base.name, repository));
     }
     let path =
         kdir.canonicalize().with_context(|| format!("KDIR={words} is no folder, and no known base"))?;
     let name = path.file_name().context("KDIR has no name")?.to_string_lossy().into_owned();
-    Ok((name, Source::Kdir(path)))
+    kdir::git(&path)?;
+    Ok((name, path))
 }
 
 /// Three-way merges want the files that the patches were made from: those of the base,
