@@ -45,12 +45,15 @@ fn makefile(kdir: &Path) -> Result<String> {
         .with_context(|| format!("KDIR={} is not a kernel tree: it has no Makefile", kdir.display()))
 }
 
+/// What is set in the first lines of a kernel's Makefile.
+fn value<'a>(makefile: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = makefile.lines().take(10).filter_map(|line| line.split_once('='));
+    lines.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+}
+
 /// VERSION and PATCHLEVEL of a kernel's Makefile.
 fn version(makefile: &str) -> Option<(u32, u32)> {
-    let number = |name: &str| {
-        let value = |line: &str| line.strip_prefix(name)?.trim_start().strip_prefix('=')?.trim().parse().ok();
-        makefile.lines().take(10).find_map(value)
-    };
+    let number = |name| value(makefile, name)?.parse().ok();
     Some((number("VERSION")?, number("PATCHLEVEL")?))
 }
 
@@ -105,10 +108,7 @@ pub fn tree_of(kdir: &Path, git: &Git) -> Result<String> {
 
 /// `Linux 7.3.4`, by the first lines of the Makefile.
 fn title(makefile: &str) -> String {
-    let value = |name: &str| {
-        let mut lines = makefile.lines().filter_map(|line| line.split_once('='));
-        lines.find(|(key, _)| key.trim() == name).map_or("", |(_, value)| value.trim()).to_owned()
-    };
+    let value = |name: &str| value(makefile, name).unwrap_or_default();
     let numbers = ["VERSION", "PATCHLEVEL", "SUBLEVEL"].map(value).join(".");
     format!("Linux {numbers}{} (unpacked)", value("EXTRAVERSION"))
 }
@@ -144,8 +144,7 @@ mod tests {
 
     #[test]
     fn the_version_is_read_from_the_makefile() {
-        let makefile = "# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
-        assert_eq!(version(makefile), Some((7, 3)));
+        assert_eq!(version(MAKEFILE), Some((7, 3)));
         assert_eq!(version("VERSION = six\nPATCHLEVEL = 1\n"), None);
         assert_eq!(version("all:\n\ttrue\n"), None);
     }
