@@ -12,11 +12,10 @@ use crate::system::{git::Git, project::Project};
 /// Of the columns, the first of which is as wide as a mail allows.
 const WIDTHS: [usize; 3] = [50, 11, 11];
 
-/// Rows: what was measured, without the option, with it.
-struct Table {
-    name: &'static str,
-    rows: Vec<[String; 3]>,
-}
+const _: () = assert!(2 + WIDTHS[0] + WIDTHS[1] + WIDTHS[2] <= 75, "a line fits into a mail");
+
+/// What was measured, without the option, with it.
+type Row = [String; 3];
 
 /// The letter in the branch's description with the numbers of today; `None`: it has them.
 pub fn outdated(project: &Project, git: &Git) -> Result<Option<String>> {
@@ -26,26 +25,26 @@ pub fn outdated(project: &Project, git: &Git) -> Result<Option<String>> {
         ("requests at the same moment", record::cover(&project.root)?),
         ("exact", bench::readme::cover(&project.root)?),
     ];
-    let mut tables = tables.into_iter().filter_map(|(name, rows)| Some(Table { name, rows: rows? }));
-    let filled = tables.try_fold(letter.clone(), |text, table| fill(&text, &table))?;
+    let mut tables = tables.into_iter().filter_map(|(name, rows)| Some((name, rows?)));
+    let filled = tables.try_fold(letter.clone(), |text, (name, rows)| fill(&text, name, &rows))?;
     Ok((filled != letter).then_some(filled))
 }
 
-fn fill(text: &str, table: &Table) -> Result<String> {
-    let is_table = |paragraph: &&str| paragraph.trim_start().starts_with(table.name);
+fn fill(text: &str, name: &str, rows: &[Row]) -> Result<String> {
+    let is_table = |paragraph: &&str| paragraph.trim_start().starts_with(name);
     let old = text.split("\n\n").find(is_table);
-    let old = old.with_context(|| format!("the cover letter has no table \"{}\"", table.name))?;
-    Ok(text.replacen(old, &plain(table), 1))
+    let old = old.with_context(|| format!("the cover letter has no table \"{name}\""))?;
+    Ok(text.replacen(old, &plain(name, rows), 1))
 }
 
 /// As it is in a mail.
-fn plain(table: &Table) -> String {
-    let header = [table.name, "option n", "option y"].map(str::to_owned);
-    let line = |[name, off, on]: &[String; 3]| {
+fn plain(name: &str, rows: &[Row]) -> String {
+    let header = [name, "option n", "option y"].map(str::to_owned);
+    let line = |[name, off, on]: &Row| {
         let [first, second, third] = WIDTHS;
         format!("  {name:first$}{off:>second$}{on:>third$}").trim_end().to_owned()
     };
-    let lines: Vec<_> = std::iter::once(&header).chain(&table.rows).map(line).collect();
+    let lines: Vec<_> = std::iter::once(&header).chain(rows).map(line).collect();
     lines.join("\n")
 }
 
@@ -55,21 +54,16 @@ mod tests {
 
     #[test]
     fn a_table_takes_the_place_of_the_old_one() {
-        let rows = vec![["a".to_owned(), "10".to_owned(), "1".to_owned()]];
-        let table = Table { name: "some", rows };
+        let rows = [["a", "10", "1"].map(str::to_owned)];
+        let fill = |text| fill(text, "some", &rows);
         let text = "module: x\n\nNot some table:\n\n  some   option n\n  a   2\n  b   3\n\nEnd.\n";
-        let filled = fill(text, &table).unwrap();
+        let filled = fill(text).unwrap();
         let lines: Vec<&str> = filled.lines().collect();
         assert_eq!(lines[..4], ["module: x", "", "Not some table:", ""]);
         assert!(lines[4].starts_with("  some  ") && lines[4].ends_with("option n   option y"), "{filled}");
         assert!(lines[5].starts_with("  a  ") && lines[5].ends_with("         10          1"), "{filled}");
         assert_eq!(lines[6..], ["", "End."]);
-        assert_eq!(fill(&filled, &table).unwrap(), filled);
-        assert!(fill("module: x\n", &table).is_err());
-    }
-
-    #[test]
-    fn a_line_fits_into_a_mail() {
-        assert!(WIDTHS.iter().sum::<usize>() + 2 <= 75);
+        assert_eq!(fill(&filled).unwrap(), filled);
+        assert!(fill("module: x\n").is_err());
     }
 }
