@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::guests::qemu::CPUS;
 use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::Kernel;
-use crate::kernels::contract::{contract, Contract};
+use crate::kernels::contract::contract;
 use crate::results::ktap::{self, Outcome};
-use crate::system::{project::Project, tools::Tools, ui::Step};
+use crate::system::{project::Project, tools::Tools};
 
 const LIMIT: Duration = Duration::from_secs(900);
 
@@ -50,10 +50,19 @@ impl Add for Tally {
 }
 
 pub fn run(project: &Project, tools: &Tools, kernel: &Kernel) -> Result<Tally> {
-    let contract = contract();
+    let out = project.root.join(format!("build/results/kselftest-{}", kernel.name));
+    // The verdict on each test is in its output, not in the exit code.
+    let program = if project.opts.root.is_some() { "selftest".to_owned() } else { contract().program };
+    let script = format!("MODULE_DIR=$PWD ./{program} > {OUT}/ktap || true\n");
     let name = format!("kselftest {}", kernel.name);
-    project.ui.step(&name, |step| {
-        let output = boot(project, tools, step, kernel, &contract)?;
+    let guest = Guest { name, kernel, cpus: CPUS, script, limit: LIMIT, out, options: vec![] };
+    project.ui.step(&guest.name, |step| {
+        let verdict = vng::run(project, tools, step, &guest)?;
+        let output = fs::read_to_string(guest.out.join("ktap")).unwrap_or_default();
+        step.write(&output)?;
+        if !verdict.is_clean() {
+            bail!("{verdict}");
+        }
         let (tally, surprises) = judge(&output, kernel, project.opts.root.is_none())?;
         step.note(tally.to_string());
         for surprise in surprises {
@@ -61,28 +70,6 @@ pub fn run(project: &Project, tools: &Tools, kernel: &Kernel) -> Result<Tally> {
         }
         Ok(tally)
     })
-}
-
-fn boot(
-    project: &Project,
-    tools: &Tools,
-    step: &mut Step,
-    kernel: &Kernel,
-    contract: &Contract,
-) -> Result<String> {
-    let out = project.root.join(format!("build/results/kselftest-{}", kernel.name));
-    // The verdict on each test is in its output, not in the exit code.
-    let program = if project.opts.root.is_some() { "selftest" } else { &contract.program };
-    let script = format!("MODULE_DIR=$PWD ./{program} > {OUT}/ktap || true\n");
-    let name = format!("kselftest {}", kernel.name);
-    let guest = Guest { name, kernel, cpus: CPUS, script, limit: LIMIT, out, options: vec![] };
-    let verdict = vng::run(project, tools, step, &guest)?;
-    let output = fs::read_to_string(guest.out.join("ktap")).unwrap_or_default();
-    step.write(&output)?;
-    if !verdict.is_clean() {
-        bail!("{verdict}");
-    }
-    Ok(output)
 }
 
 /// Judges the output of the program, built over glibc or over nolibc, on that kernel: the tally,
