@@ -3,8 +3,7 @@
 //! packages are named.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{bail, Context, Result};
 use nix::unistd::geteuid;
@@ -99,13 +98,8 @@ pub fn wanted(tool: Tool, least: &Version, refused: &[String]) -> String {
 
 /// Whether the host's C compiler finds it.
 fn has_header(name: &str) -> bool {
-    let mut cc = child::command("cc");
-    cc.args(["-E", "-x", "c", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let Ok(mut child) = cc.spawn() else { return false };
-    if let Some(mut input) = child.stdin.take() {
-        let _ = writeln!(input, "#include <{name}>");
-    }
-    child.wait().is_ok_and(|status| status.success())
+    let words = ["-E", "-x", "c", "-include", name, "/dev/null"];
+    child::succeeds(child::command("cc").args(words)).unwrap_or(false)
 }
 
 fn has_module(name: &str) -> bool {
