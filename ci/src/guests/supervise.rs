@@ -10,8 +10,7 @@ use anyhow::{Context, Result};
 
 use crate::guests::verdict::{self, Verdict, ENDED, KILLED};
 use crate::kernels::initramfs::{DONE, UP};
-use crate::system::child::{self, End};
-use crate::system::{project::Project, ui::Step};
+use crate::system::{child::End, project::Project, ui::Step};
 
 /// Limits outside of the test, generous: an emulated guest beside a busy compiler.
 /// KUnit's suites run during the boot, those of a kernel with KASAN, too.
@@ -47,21 +46,14 @@ fn qemu_has_failed(log: &str) -> bool {
 }
 
 fn run_once(step: &mut Step, cmd: &mut Command, guest: &str, limit: Duration) -> Result<Boot> {
-    let mut log = String::new();
     let mut watch = Watch::new(limit);
-    let mut written = Ok(());
-    let end = child::supervise(cmd, Some(watch.deadline), |line| {
-        log += line;
+    let (end, mut log) = step.watch(cmd, Some(watch.deadline), |step, line| {
         if let Some(text) = verdict::progress(line) {
             step.progress(text);
-        }
-        if let Err(error) = step.write(line) {
-            written = Err(error);
         }
         watch.see(line);
         Some(watch.deadline)
     })?;
-    written?;
     let text = match end {
         End::TimedOut => format!("\n{KILLED}{}: see above for where it was\n", watch.phase),
         End::Exited(status) if status.success() => format!("\n{ENDED}\n"),
@@ -110,7 +102,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::ui::Ui;
+    use crate::system::{child, ui::Ui};
 
     /// A shell in place of the guest.
     fn boot(script: &str, limit: Duration) -> Boot {

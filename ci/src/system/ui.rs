@@ -145,12 +145,23 @@ impl Step {
     /// Runs a command, at most until `deadline`; its output goes to the log.
     pub fn run_until(&mut self, cmd: &mut Command, deadline: Option<Instant>) -> Result<(End, String)> {
         self.write(&format!("$ {cmd:?}\n"))?;
+        self.watch(cmd, deadline, |_, _| deadline)
+    }
+
+    /// The same, without a word about the command. `on_line` sees each line and says when the next
+    /// limit is.
+    pub fn watch(
+        &mut self,
+        cmd: &mut Command,
+        deadline: Option<Instant>,
+        mut on_line: impl FnMut(&Step, &str) -> Option<Instant>,
+    ) -> Result<(End, String)> {
         let mut output = String::new();
         let mut written = Ok(());
         let end = child::supervise(cmd, deadline, |line| {
             output += line;
             written = std::mem::replace(&mut written, Ok(())).and_then(|()| self.write(line));
-            deadline
+            on_line(self, line)
         })?;
         written?;
         Ok((end, output))
