@@ -56,7 +56,6 @@ pub fn quoted(cmd: &Command) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]
@@ -80,6 +79,7 @@ mod tests {
                 "{line}"
             );
             assert!(line.contains(&format!("console={console}")) && line.contains("panic=-1"), "{line}");
+            assert!(line.contains(" -smp 2 -m 1G ") && line.ends_with(&format!(" {TESTS}'")), "{line}");
         }
         let um = quoted(&command(&Kernel::for_test("um"))).unwrap().replace('\'', "");
         assert!(um.starts_with("/b/on/image initrd=/b/on-guest/initramfs.cpio mem=1G con=null"), "{um}");
