@@ -115,8 +115,17 @@ fn read(out: &Path, number: usize) -> Result<Option<Vec<Value>>> {
 mod tests {
     use super::*;
     use crate::results::bench::plan::plan;
+    use crate::system::child;
 
-    /// Runs the function of the script with a `burst` that does what its last argument says.
+    /// Runs the script here, without what prepares a guest; whether it succeeds.
+    fn succeeds(out: &Path, limit: &str, list: &[Measurement]) -> bool {
+        let list: Vec<&Measurement> = list.iter().collect();
+        let script = script(&plan(), &list).replace(PREPARE, "").replace(OUT, &out.to_string_lossy());
+        let script = script.replace("/dev/kmsg", "/dev/null");
+        let script = script.replace(&format!("limit={}", plan().limit_s), &format!("limit={limit}"));
+        child::succeeds(child::command("sh").args(["-c", &script])).unwrap()
+    }
+
     #[test]
     fn what_takes_too_long_ends_its_row_and_the_rest_is_done_each_time() {
         let dir = tempfile::tempdir().unwrap();
@@ -127,12 +136,7 @@ mod tests {
             times: 2,
             exact: false,
         });
-        let list: Vec<&Measurement> = list.iter().collect();
-        let script = script(&plan(), &list).replace(PREPARE, "").replace(OUT, &dir.path().to_string_lossy());
-        let script = script.replace("/dev/kmsg", "/dev/null");
-        let script = script.replace(&format!("limit={}", plan().limit_s), "limit=0.2");
-        assert!(crate::system::child::succeeds(crate::system::child::command("sh").args(["-c", &script]))
-            .unwrap());
+        assert!(succeeds(dir.path(), "0.2", &list));
         assert!(read(dir.path(), 0).unwrap().is_none());
         assert!(read(dir.path(), 1).unwrap().is_none());
         assert_eq!(read(dir.path(), 2).unwrap(), Some(vec![Value::from(1); 2]));
@@ -141,14 +145,10 @@ mod tests {
     #[test]
     fn a_command_that_fails_ends_all() {
         let dir = tempfile::tempdir().unwrap();
-        let succeeds = |command: &str| {
-            let measurement =
-                Measurement { key: "x".into(), row: 0, command: command.into(), times: 1, exact: false };
-            let script = script(&plan(), &[&measurement]).replace(PREPARE, "");
-            let script = script.replace(OUT, &dir.path().to_string_lossy()).replace("/dev/kmsg", "/dev/null");
-            crate::system::child::succeeds(crate::system::child::command("sh").args(["-c", &script])).unwrap()
-        };
-        assert!(succeeds("true"));
-        assert!(!succeeds("false"));
+        for command in ["true", "false"] {
+            let (key, command) = (command.to_owned(), command.to_owned());
+            let list = [Measurement { key, row: 0, command, times: 1, exact: false }];
+            assert_eq!(succeeds(dir.path(), "60", &list), list[0].key == "true");
+        }
     }
 }
