@@ -50,8 +50,8 @@ pub fn digest_without_letter(git: &Git, dir: &Path) -> Result<String> {
 }
 
 fn hash(git: &Git, files: &[PathBuf]) -> Result<String> {
-    let names: Vec<_> = files.iter().map(|p| p.to_string_lossy().into_owned()).collect();
-    git.capture(["hash-object", "--no-filters"].into_iter().chain(names.iter().map(String::as_str)))
+    let digest = child::capture(git.cmd(["hash-object", "--no-filters"]).args(files))?;
+    Ok(digest.trim_end().to_owned())
 }
 
 /// The patches in order, after the cover letter.
@@ -71,10 +71,8 @@ pub fn numbered(dir: &Path) -> Result<Vec<PathBuf>> {
 /// The caller throws the tree away, or resets it, when this fails.
 pub fn apply(step: &mut Step, git: &Git, dir: &Path) -> Result<()> {
     let files = patch_files(dir)?;
-    let names: Vec<_> = files.iter().map(|f| f.to_string_lossy().into_owned()).collect();
     let options = ["am", "--quiet", "--committer-date-is-author-date", "--no-gpg-sign"];
-    let words = options.into_iter().chain(names.iter().map(String::as_str));
-    if let Err(error) = step.run(&mut git.cmd(words)) {
+    if let Err(error) = step.run(git.cmd(options).args(&files)) {
         child::fail_if_interrupted()?;
         let patch = files.get(git.series_length()?).and_then(|f| f.file_name()).unwrap_or_default();
         bail!("patches/{} does not apply: {error}", patch.to_string_lossy());

@@ -95,16 +95,13 @@ fn needs_run(git: &Git, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Re
 }
 
 fn has_changed(git: &Git, plan: &Plan, run: &Run, commit: &str) -> Result<bool> {
-    let paths = plan.paths(run);
-    let diff = ["diff", "--quiet", commit, "--"].into_iter().chain(paths.iter().map(String::as_str));
-    Ok(!git.succeeds(diff)?)
+    Ok(!child::succeeds(git.cmd(["diff", "--quiet", commit, "--"]).args(plan.paths(run)))?)
 }
 
 /// A result belongs to a commit.
 fn fail_if_uncommitted(git: &Git, plan: &Plan, run: &Run) -> Result<()> {
-    let paths = plan.paths(run);
-    let status = ["status", "--porcelain", "--"].into_iter().chain(paths.iter().map(String::as_str));
-    if !git.capture(status)?.is_empty() {
+    let mut status = git.cmd(["status", "--porcelain", "--"]);
+    if !child::capture(status.args(plan.paths(run)))?.is_empty() {
         bail!("what make {} depends on has changes that are in no commit: commit them first", run.name());
     }
     Ok(())
