@@ -153,7 +153,6 @@ pub fn named(name: &str) -> Option<Base> {
 pub fn newest(step: &mut Step) -> Result<Base> {
     let Newest { packages, suites } = bases().newest;
     let dir = tempfile::tempdir()?;
-    let suites: Vec<&str> = suites.iter().map(String::as_str).collect();
     let apt = Apt::new(dir.path(), &suites)?;
     step.run(&mut apt.get(&["update"])).with_context(|| format!("{}: check the network", apt.mirror))?;
     let names = step.run(&mut apt.cache(&["pkgnames", "linux-source-"]))?;

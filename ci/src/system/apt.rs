@@ -2,6 +2,8 @@
 //! apt with a configuration of its own: the machine's sources stay as they are. Packages that it
 //! gets are unpacked in the cache, not installed.
 
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,9 +23,10 @@ pub struct Apt {
 impl Apt {
     /// Knows the main parts of `suites`, from the mirror that this machine gets Debian
     /// itself from. Writes to `dir` only.
-    pub fn new(dir: &Path, suites: &[&str]) -> Result<Apt> {
-        let mirror =
-            mirror(&indextargets()?).context("apt knows no Debian mirror: add one to its sources")?;
+    pub fn new(dir: &Path, suites: &[impl Display]) -> Result<Apt> {
+        let targets = ["indextargets", "--format", "$(LABEL) $(REPO_URI)"];
+        let mirror = mirror(&child::capture(child::command("apt-get").args(targets))?)
+            .context("apt knows no Debian mirror: add one to its sources")?;
         let line = |suite| format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
         fs::write(dir.join("sources.list"), suites.iter().map(line).collect::<String>())?;
         for folder in ["lists/partial", "cache/archives/partial"] {
@@ -69,7 +72,7 @@ impl Apt {
     }
 
     /// Unpacks `packages` (each `name=version`) below its folder; they are not installed.
-    pub fn unpack(&self, step: &mut Step, packages: &[&str]) -> Result<PathBuf> {
+    pub fn unpack(&self, step: &mut Step, packages: &[impl AsRef<OsStr>]) -> Result<PathBuf> {
         step.run(&mut self.get(&["update"]))?;
         step.run(self.get(&["download"]).args(packages))?;
         let to = self.dir.join("unpacked");
@@ -78,7 +81,7 @@ impl Apt {
     }
 
     /// The same with all that they need, so that programs of theirs run.
-    pub fn unpack_all(&self, step: &mut Step, packages: &[&str]) -> Result<PathBuf> {
+    pub fn unpack_all(&self, step: &mut Step, packages: &[impl AsRef<OsStr>]) -> Result<PathBuf> {
         let status = self.status()?;
         step.run(&mut self.get(&["-o", &status, "update"]))?;
         let install = ["-o", &status, "install", "--download-only", "--no-install-recommends", "-y"];
@@ -125,11 +128,16 @@ impl Package {
 /// library, which may be newer than the system's. `words` come before other arguments; in them,
 /// `$usr` is `root/usr`.
 pub fn start(root: &Path, program: &str, words: &str) -> Result<PathBuf> {
+    let loader = "\"$libraries\"/ld-linux*.so.? --library-path \"$libraries\"";
+    starter(root, program, &format!("exec {loader} \"$usr/bin/{program}\" {words} \"$@\""))
+}
+
+/// Writes `root/bin/program`, a script with the line `start`, for which `$usr` and `$libraries` are set.
+pub fn starter(root: &Path, program: &str, start: &str) -> Result<PathBuf> {
     let script = format!(
         "#!/bin/sh\n\
          usr=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/usr\n\
-         libraries=$usr/lib/{}-linux-gnu\n\
-         exec \"$libraries\"/ld-linux*.so.? --library-path \"$libraries\" \"$usr/bin/{program}\" {words} \"$@\"\n",
+         libraries=$usr/lib/{}-linux-gnu\n{start}\n",
         std::env::consts::ARCH
     );
     let file = root.join("bin").join(program);
@@ -147,11 +155,6 @@ fn extract(step: &mut Step, from: &Path, to: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn indextargets() -> Result<String> {
-    let format = "$(LABEL) $(REPO_URI)";
-    child::capture(child::command("apt-get").args(["indextargets", "--format", format]))
 }
 
 fn mirror(indextargets: &str) -> Option<String> {

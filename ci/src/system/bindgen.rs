@@ -27,9 +27,8 @@ impl NewerBindgen {
         }
         project.cached(&self.folder(), |part| {
             project.ui.step("download bindgen", |step| {
-                let packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
                 step.note(format!("of {}", self.suite));
-                let root = Apt::new(part, &[&self.suite])?.unpack(step, &packages);
+                let root = Apt::new(part, &[&self.suite])?.unpack(step, &self.packages);
                 let root = root.context("apt-get cannot download it: check the network")?;
                 let program = apt::start(&root, "bindgen", "")?;
                 step.run(child::command(program).arg("--version"))?;

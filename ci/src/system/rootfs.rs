@@ -33,9 +33,8 @@ pub fn archive(project: &Project, suite: &str) -> Result<PathBuf> {
         project.ui.step(&format!("download {}", rootfs.name), |step| {
             step.note(rootfs.packages.join(" "));
             let apt = Apt::new(part, &[suite])?;
-            let wanted: Vec<&str> = rootfs.packages.iter().map(String::as_str).collect();
             let root = apt
-                .unpack_all(step, &wanted)
+                .unpack_all(step, &rootfs.packages)
                 .with_context(|| apt.lacks(&rootfs.packages.join(" "), "ci/rootfs.toml"))?;
             complete(step, &root)?;
             let archive = part.join("archive");

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use crate::system::apt::{self, Apt};
 use crate::system::needs::{self, OldestRust};
 use crate::system::programs::{self, Found, Version};
-use crate::system::{apt::Apt, child, files, os::System, project::Project, ui::Step};
+use crate::system::{child, os::System, project::Project, ui::Step};
 
 /// The compiler, with the source of its library; LLVM comes from what these depend on.
 const PACKAGES: [&str; 3] = ["rustc-web", "rust-web-src", "libstd-rust-web-dev"];
@@ -60,7 +61,6 @@ pub fn oldest(project: &Project, step: &mut Step) -> Result<Found> {
     let dir = project.cached(&format!("rust-oldest-{version}"), |part| {
         let apt = Apt::new(part, &[&suite])?;
         let packages: Vec<_> = packages.iter().map(|name| format!("{name}={version}")).collect();
-        let packages: Vec<_> = packages.iter().map(String::as_str).collect();
         let root = apt.unpack(step, &packages);
         started(step, root.with_context(|| apt.lacks(&packages.join(" "), "ci/deps.toml"))?)
     })?;
@@ -71,10 +71,8 @@ pub fn oldest(project: &Project, step: &mut Step) -> Result<Found> {
 
 /// Puts what starts the unpacked programs into `root/bin`, and starts them.
 fn started(step: &mut Step, root: PathBuf) -> Result<PathBuf> {
-    fs::create_dir(root.join("bin")).context("no folder for programs")?;
     for program in ["rustc", "rustdoc"] {
-        start(&root, program)?;
-        step.run(child::command(root.join("bin").join(program)).arg("--version"))?;
+        step.run(child::command(start(&root, program)?).arg("--version"))?;
     }
     Ok(root)
 }
@@ -84,21 +82,15 @@ fn is_library(name: &str) -> bool {
 }
 
 /// A script that starts it with its own libraries.
-fn start(root: &Path, program: &str) -> Result<()> {
-    let script = format!(
-        "#!/bin/sh\n\
-         usr=$(dirname \"$(dirname \"$(readlink -f \"$0\")\")\")/usr\n\
-         LD_LIBRARY_PATH=$usr/lib/{}-linux-gnu exec \"$usr/bin/{program}\" \"$@\"\n",
-        std::env::consts::ARCH
-    );
-    let file = root.join("bin").join(program);
-    files::write_script(&file, &script)
+fn start(root: &Path, program: &str) -> Result<PathBuf> {
+    let line = format!("LD_LIBRARY_PATH=$libraries exec \"$usr/bin/{program}\" \"$@\"");
+    apt::starter(root, program, &line)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::{os, project::for_test};
+    use crate::system::{files, os, project::for_test};
 
     #[test]
     fn the_library_has_a_version_in_its_name() {
@@ -120,10 +112,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let usr = dir.path().join("usr");
         fs::create_dir_all(usr.join("bin")).unwrap();
-        fs::create_dir(dir.path().join("bin")).unwrap();
         files::write_script(&usr.join("bin/rustc"), "#!/bin/sh\necho $LD_LIBRARY_PATH 1.96.0 $1\n").unwrap();
-        start(dir.path(), "rustc").unwrap();
-        let output = child::capture(child::command(dir.path().join("bin/rustc")).arg("x"));
+        let output = child::capture(child::command(start(dir.path(), "rustc").unwrap()).arg("x"));
         let libraries = usr.canonicalize().unwrap().join(format!("lib/{}-linux-gnu", std::env::consts::ARCH));
         assert_eq!(output.unwrap(), format!("{} 1.96.0 x\n", libraries.display()));
     }
