@@ -27,7 +27,7 @@ pub struct Plan {
     module: BTreeMap<String, Module>,
     way: BTreeMap<String, String>,
     outcome: BTreeMap<String, String>,
-    single: Vec<Single>,
+    single: Vec<Measurement>,
     #[serde(rename = "target")]
     pub targets: Vec<Target>,
     #[serde(rename = "plot")]
@@ -79,17 +79,6 @@ struct Module {
     kib: u64,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Single {
-    #[serde(default)]
-    exact: bool,
-    key: String,
-    command: String,
-    #[serde(default = "once")]
-    times: u32,
-}
-
 fn once() -> u32 {
     1
 }
@@ -118,13 +107,18 @@ pub struct Plot {
 }
 
 /// One command of a guest.
+#[derive(Deserialize, Clone)]
+#[serde(deny_unknown_fields)]
 pub struct Measurement {
     pub key: String,
     /// Those of one row grow; after one that took too long, the rest is left out.
+    #[serde(skip)]
     pub row: usize,
     pub command: String,
     /// How often in each round.
+    #[serde(default = "once")]
     pub times: u32,
+    #[serde(default)]
     pub exact: bool,
 }
 
@@ -137,9 +131,7 @@ impl Plan {
     pub fn measurements(&self, quick: bool) -> (Vec<Measurement>, Vec<String>) {
         let (mut list, mut left_out) = (vec![], vec![]);
         for single in &self.single {
-            let Single { exact, key, command, times } = single;
-            let (key, command) = (key.clone(), command.clone());
-            list.push(Measurement { key, row: list.len(), command, times: *times, exact: *exact });
+            list.push(Measurement { row: list.len(), ..single.clone() });
         }
         for grid in &self.grid {
             for (module, way, outcome) in grid.rows(quick) {

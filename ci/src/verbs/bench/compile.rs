@@ -12,40 +12,35 @@ use crate::kernels::matrix::Arch;
 use crate::series::tree::Tree;
 use crate::system::{files, programs, project::Project, tools::Tools};
 
-/// Compiles `folder` of a kernel that is not booted; the folder that it was built in.
-pub fn only(
-    (project, tools): (&Project, &Tools),
-    tree: &Tree,
-    (arch, variant): (&Arch, &str),
-    folder: &str,
-) -> Result<PathBuf> {
+/// The loader, in a tree.
+pub const FOLDER: &str = "kernel/module/";
+/// A type of its Rust: an object of this is one pending load.
+const TYPE: &str = "PendingLoad";
+
+/// Compiles the loader of a kernel that is not booted; the folder that it was built in.
+pub fn loader(project: &Project, tools: &Tools, tree: &Tree, arch: &Arch, variant: &str) -> Result<PathBuf> {
     let job = Job::new(project, tools, tree, arch, variant)?;
     let name = relative(project, &job);
-    project.ui.step(&format!("compile {folder} in {name}"), |step| {
+    project.ui.step(&format!("compile {FOLDER} in {name}"), |step| {
         fs::create_dir_all(&job.obj)?;
         // Not checked: much of what is asked for needs Rust, KUnit, or the series.
         job.write_config(step)?;
-        step.run(job.make(&job.obj, &arch.kbuild).arg(folder)).map(drop)
+        step.run(job.make(&job.obj, &arch.kbuild).arg(FOLDER)).map(drop)
     })?;
     Ok(job.obj)
 }
 
-/// The size of a type of a Rust file, as the compiler lays it out in that kernel.
-pub fn type_size(
-    (project, tools): (&Project, &Tools),
-    tree: &Tree,
-    kernel: &Kernel,
-    (file, name): (&str, &str),
-) -> Result<u64> {
+/// The size of a pending load, as the compiler lays it out in that kernel.
+pub fn entry_size(project: &Project, tools: &Tools, tree: &Tree, kernel: &Kernel) -> Result<u64> {
     let job = Job::new(project, tools, tree, &kernel.arch, &kernel.name)?;
     // To LLVM's language, so that the object stays as it is.
-    let target = format!("{file}.ll");
-    let option = format!("RUSTFLAGS_{}.o=-Zprint-type-sizes", file.rsplit('/').next().unwrap_or(file));
+    let target = format!("{FOLDER}pending.ll");
     files::remove(&job.obj.join(&target))?;
-    let output = project.ui.step(&format!("size of {name}"), |step| {
-        step.run(job.make(&job.obj, &kernel.arch.kbuild).args([&option, &target]))
+    let output = project.ui.step(&format!("size of {TYPE}"), |step| {
+        let mut make = job.make(&job.obj, &kernel.arch.kbuild);
+        step.run(make.args(["RUSTFLAGS_pending.o=-Zprint-type-sizes", &target]))
     })?;
-    size_of(&output, name).with_context(|| format!("rustc does not say how large {name} is"))
+    size_of(&output, TYPE).with_context(|| format!("rustc does not say how large {TYPE} is"))
 }
 
 /// Of a line "print-type-size type: `path::Name`: 96 bytes, ...".

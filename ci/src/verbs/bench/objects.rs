@@ -17,8 +17,6 @@ use crate::results::bench::{plan::OBJECTS, results::Results};
 use crate::series::tree::Tree;
 use crate::system::{child, project::Project, tools::Tools};
 
-const FOLDER: &str = "kernel/module/";
-
 pub fn measure(
     (project, tools): (&Project, &Tools),
     arch: &Arch,
@@ -26,9 +24,9 @@ pub fn measure(
     on: &Kernel,
     results: &mut Results,
 ) -> Result<()> {
-    let compile = |tree, variant| compile::only((project, tools), tree, (arch, variant), FOLDER);
+    let compile = |tree, variant| compile::loader(project, tools, tree, arch, variant);
     let (base, off, with) = (compile(base, PLAIN)?, compile(series, PLAIN)?, compile(series, PLAIN_ON)?);
-    let entry = compile::type_size((project, tools), series, on, ("kernel/module/pending", "PendingLoad"))?;
+    let entry = compile::entry_size(project, tools, series, on)?;
     project.ui.step("compare objects", |_| {
         results.add("base", OBJECTS, sizes(tools, &base)?);
         results.add("off", OBJECTS, sizes(tools, &off)?);
@@ -41,7 +39,9 @@ pub fn measure(
 
 /// Of what is linked of the loader, not of objects that an earlier configuration has left.
 fn sizes(tools: &Tools, obj: &Path) -> Result<Value> {
-    sum(&child::capture(child::command(tools.llvm("llvm-size")).arg(obj.join(FOLDER).join("built-in.a")))?)
+    sum(&child::capture(
+        child::command(tools.llvm("llvm-size")).arg(obj.join(compile::FOLDER).join("built-in.a")),
+    )?)
 }
 
 /// Adds up lines of "text data bss dec hex file".
