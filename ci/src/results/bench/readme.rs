@@ -104,9 +104,8 @@ fn one(results: &Results, kernel: &str, (key, field): (&str, &str), scale: f64) 
 /// The charts over the number of requests.
 pub fn charts<'a>(plan: &'a Plan, results: &Results) -> Vec<Chart<'a>> {
     let chart = |plot: &'a Plot| {
-        let key = |n: u64| (n as f64, format!("{n} x {}", plot.key));
-        let keys: Vec<_> = plan.requests(&plot.key).into_iter().map(key).collect();
-        Chart::new(plot, results, "requests at once", &keys)
+        let keys = plan.requests(&plot.key).into_iter().map(|n| (n as f64, format!("{n} x {}", plot.key)));
+        Chart::new(plot, results, "requests at once", &keys.collect::<Vec<_>>())
     };
     plan.plots.iter().map(chart).collect()
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The tables and charts of the documents, from results.json.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{bail, Result};
@@ -28,19 +29,10 @@ pub fn block(name: &str, plan: &Plan, results: &Results) -> Result<String> {
     })
 }
 
-/// What was measured of each subject, in the order of CPUs.
-fn measured<'a>(plan: &Plan, results: &'a Results) -> impl Iterator<Item = (String, u32)> + use<'a> {
-    let with_cpus =
-        |subject: String| counts(&subject, results).into_iter().map(move |cpus| (subject.clone(), cpus));
-    plan.subjects().into_iter().flat_map(with_cpus)
-}
-
-fn counts(subject: &str, results: &Results) -> Vec<u32> {
+/// How many CPUs a subject was measured with, and the keys of that, in order.
+fn keys(subject: &str, results: &Results) -> BTreeMap<u32, String> {
     let keys = results.measured.values().flat_map(|keys| keys.keys());
-    let mut counts: Vec<u32> = keys.filter_map(|key| plan::cpus(subject, key)).collect();
-    counts.sort();
-    counts.dedup();
-    counts
+    keys.filter_map(|key| Some((plan::cpus(subject, key)?, key.clone()))).collect()
 }
 
 /// What a column says, the field that it shows, and what that is divided by.
@@ -105,10 +97,8 @@ pub fn table(plan: &Plan, results: &Results) -> String {
         ("CPU s, kernel", "cpu_ms", 1000.0),
         ("CPU s, user", "user_ms", 1000.0),
     ];
-    let rows = measured(plan, results).map(|(subject, cpus)| {
-        let key = plan::key(&subject, cpus);
-        (key.clone(), key, String::new())
-    });
+    let keys = plan.subjects().into_iter().flat_map(|subject| keys(&subject, results).into_values());
+    let rows = keys.map(|key| (key.clone(), key, String::new()));
     with_rows(("guest", columns), results, rows)
 }
 
@@ -129,9 +119,8 @@ fn modules(plan: &Plan, results: &Results) -> String {
 /// The charts over the number of CPUs.
 pub fn charts<'a>(plan: &'a Plan, results: &Results) -> Vec<Chart<'a>> {
     let chart = |plot: &'a Plot| {
-        let key = |cpus| (f64::from(cpus), plan::key(&plot.key, cpus));
-        let keys: Vec<_> = counts(&plot.key, results).into_iter().map(key).collect();
-        Chart::new(plot, results, "CPUs", &keys)
+        let keys = keys(&plot.key, results).into_iter().map(|(cpus, key)| (f64::from(cpus), key));
+        Chart::new(plot, results, "CPUs", &keys.collect::<Vec<_>>())
     };
     plan.plots.iter().map(chart).collect()
 }
