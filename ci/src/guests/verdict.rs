@@ -2,7 +2,10 @@
 //! The verdict on a boot, from its log alone.
 
 use std::fmt;
+use std::fs;
+use std::path::Path;
 
+use anyhow::{bail, Result};
 pub use guest::report::PROGRESS;
 use regex_lite::Regex;
 use serde::Deserialize;
@@ -58,6 +61,15 @@ impl Verdict {
 
     pub fn is_clean(&self) -> bool {
         self.what == "clean"
+    }
+
+    /// For a script with its output in the folder `out`: the last line of that is part of the error.
+    pub fn fail_unless_clean(&self, out: &Path) -> Result<()> {
+        if !self.is_clean() {
+            let said = fs::read_to_string(out.join("output")).unwrap_or_default();
+            bail!("{self} {}", said.lines().last().unwrap_or_default());
+        }
+        Ok(())
     }
 }
 
@@ -146,8 +158,6 @@ fn splat(messages: &[&str], guest: &str) -> Option<Verdict> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::fs;
-    use std::path::Path;
 
     use super::*;
 

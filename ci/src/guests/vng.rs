@@ -60,14 +60,9 @@ pub fn run(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> 
     Ok(boot.verdict)
 }
 
-/// The same, for a script that must succeed: what its last line said is part of the error.
+/// The same, for a script that must succeed.
 pub fn run_clean(project: &Project, tools: &Tools, step: &mut Step, guest: &Guest) -> Result<()> {
-    let verdict = run(project, tools, step, guest)?;
-    if !verdict.is_clean() {
-        let said = fs::read_to_string(guest.out.join("output")).unwrap_or_default();
-        bail!("{}: {} {}", verdict.what, verdict.line, said.lines().last().unwrap_or_default());
-    }
-    Ok(())
+    run(project, tools, step, guest)?.fail_unless_clean(&guest.out)
 }
 
 /// As in guest/init.c; the kernel log has only the number of them.

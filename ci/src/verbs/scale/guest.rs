@@ -66,6 +66,8 @@ pub struct Parts<'a> {
     pub kernel: &'a Kernel,
     /// Its name among the results.
     pub label: &'a str,
+    /// The folder with programs.
+    pub programs: &'a Path,
 }
 
 /// Builds the programs; the folder that they are in.
@@ -87,29 +89,20 @@ pub struct Measured {
 }
 
 /// Boots and measures.
-pub fn run(
-    project: &Project,
-    parts: &Parts,
-    (suite, archive): (&str, &Path),
-    programs: &Path,
-    cpus: u32,
-) -> Result<Measured> {
+pub fn run(project: &Project, parts: &Parts, (suite, archive): (&str, &Path), cpus: u32) -> Result<Measured> {
     let name = format!("{}, {cpus} CPUs, {}", plan::name(suite), parts.label);
     let out = project.root.join(format!("build/results/scale-{suite}-{cpus}-{}", parts.label));
     files::empty(&out)?;
     project.ui.step(&name, |step| {
         let init = init(&script(parts.plan, suite, cpus));
         let initrd = out.join("initrd");
-        rootfs::join(&initrd, &[archive, &ours(project, step, parts.kernel, programs, &out, &init)?])?;
+        rootfs::join(&initrd, &[archive, &ours(project, step, parts, &out, &init)?])?;
         let mut command = command(parts, &initrd, &out, cpus);
         supervise::save_command(project, step, &qemu::quoted(&command)?)?;
         let limit = Duration::from_secs(parts.plan.limit_s);
         let verdict = supervise::run(step, &mut command, &format!("scale {}", parts.label), limit)?.verdict;
         fs::remove_file(&initrd)?;
-        if !verdict.is_clean() {
-            let said = fs::read_to_string(out.join("output")).unwrap_or_default();
-            bail!("{verdict} {}", said.lines().last().unwrap_or_default());
-        }
+        verdict.fail_unless_clean(&out)?;
         let requests = storm::json(project, step, &out.join("trace"))?;
         let coldplug = merged(&read(&out.join("coldplug.json"))?, &requests)?;
         step.note(format!("{} requests, {} ms", coldplug["requests"], coldplug["wall_ms"]));
@@ -133,14 +126,8 @@ fn init(script: &str) -> String {
 }
 
 /// The archive of what is not Debian's.
-fn ours(
-    project: &Project,
-    step: &mut Step,
-    kernel: &Kernel,
-    programs: &Path,
-    out: &Path,
-    init: &str,
-) -> Result<PathBuf> {
+fn ours(project: &Project, step: &mut Step, parts: &Parts, out: &Path, init: &str) -> Result<PathBuf> {
+    let Parts { kernel, programs, .. } = parts;
     let folder = tempfile::tempdir_in(out)?;
     let (root, archive) = (folder.path(), out.join("ours"));
     let bin = root.join("usr/local/bin");

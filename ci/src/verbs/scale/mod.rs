@@ -32,9 +32,9 @@ pub fn run(project: &Project) -> Result<()> {
         for cpus in &project.opts.cpus {
             for (suite, archive) in &archives {
                 for (label, variant) in COMPARED.into_iter().zip(SCALE) {
-                    let parts = Parts { plan: &plan, kernel: &kernels[variant], label };
-                    let Measured { coldplug, burst } =
-                        guest::run(project, &parts, (suite, archive), &programs, *cpus)?;
+                    let (kernel, programs) = (&kernels[variant], &*programs);
+                    let parts = Parts { plan: &plan, kernel, label, programs };
+                    let Measured { coldplug, burst } = guest::run(project, &parts, (suite, archive), *cpus)?;
                     results.add(label, &plan::key(&plan::name(suite), *cpus), coldplug);
                     if let Some(burst) = burst {
                         results.add(label, &plan::key(&plan.burst.key, *cpus), burst);
