@@ -18,9 +18,7 @@ const OTHERS: [&str; 9] = ["cargo", "make", "git", "ld.bfd", "bison", "flex", "p
 /// The verb. It installs nothing, and downloads nothing.
 pub fn run(project: &Project) -> Result<()> {
     let mut table = ui::table(["", "version", "where"]);
-    for (what, version, place) in machine(project) {
-        table.add_row([what, version, place]);
-    }
+    table.add_rows(machine(project));
     for tool in [Tool::Llvm, Tool::Gcc, Tool::Rustc, Tool::Bindgen, Tool::VirtmeNg] {
         let (version, place) = match toolchain::look(project, tool) {
             Ok(found) => (found.version.to_string(), found.path.display().to_string()),
@@ -39,21 +37,18 @@ pub fn run(project: &Project) -> Result<()> {
     Ok(())
 }
 
-fn machine(project: &Project) -> Vec<(String, String, String)> {
-    let capture = |program: &str, words: &[&str]| {
-        child::capture(child::command(program).args(words)).map(|said| said.trim().to_owned())
-    };
+fn machine(project: &Project) -> [[String; 3]; 3] {
     let git = Git::at(&project.root);
     let series = git.capture(["describe", "--always", "--dirty"]).ok();
-    let row = |what: &str, version: String, place: String| (what.to_owned(), version, place);
-    let system = System::this().title;
-    let kernel = capture("uname", &["-srm"]).ok();
+    let kernel = child::capture(child::command("uname").arg("-srm")).ok();
+    let kernel = or_none(kernel.as_deref().map(str::trim));
     let cpus = std::thread::available_parallelism().map_or(0, |n| n.get());
     let guests = if vng::kvm_works() { "KVM" } else { "no KVM: guests are emulated" };
-    vec![
-        row("project", or_none(series), project.root.display().to_string()),
-        row("system", system, format!("{}, {cpus} CPUs, {guests}", or_none(kernel))),
-        row("base", base(project), or_none(kernel_tree(project).map(|dir| dir.display().to_string()))),
+    let tree = or_none(kernel_tree(project).map(|dir| dir.display().to_string()));
+    [
+        ["project".to_owned(), or_none(series), project.root.display().to_string()],
+        ["system".to_owned(), System::this().title, format!("{kernel}, {cpus} CPUs, {guests}")],
+        ["base".to_owned(), base(project), tree],
     ]
 }
 

@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn the_documents_say_what_came_of_the_rows() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(NUMBERS);
-        let rows: Rows = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let rows: Rows = numbers::read(&path).unwrap().unwrap();
         readme::assert_current("configs", |name| block(name, &rows));
     }
 }

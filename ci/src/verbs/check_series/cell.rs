@@ -49,10 +49,10 @@ impl Checker<'_> {
         if self.git.head()? != patch.commit {
             step.run(&mut self.git.cmd(["checkout", "--quiet", "--detach", &patch.commit]))?;
         }
-        let mut found = vec![];
         let mut output = String::new();
         let mut failed = false;
-        for command in &mut self.commands(step, check, patch, &mut found)? {
+        let (mut commands, mut found) = self.commands(step, check, patch)?;
+        for command in &mut commands {
             let (end, said) = step.run_until(command, None)?;
             failed |= !matches!(end, End::Exited(status) if status.success());
             output += &said;
@@ -82,29 +82,23 @@ impl Checker<'_> {
         Ok(findings)
     }
 
-    /// What is to be run; `found` gets what kconfig complains about.
-    fn commands(
-        &self,
-        step: &mut Step,
-        check: &Check,
-        patch: &Patch,
-        found: &mut Vec<String>,
-    ) -> Result<Vec<Command>> {
+    /// What is to be run, and what kconfig complains about.
+    fn commands(&self, step: &mut Step, check: &Check, patch: &Patch) -> Result<(Vec<Command>, Vec<String>)> {
         let (run, files) = (self.plan.run(check), check.files(&patch.files));
         if let Some(config) = self.plan.config(check) {
             let obj = self.dir.join(check.config.as_deref().unwrap_or_default());
-            found.extend(self.configure(step, config, &obj, patch)?);
+            let complaints = self.configure(step, config, &obj, patch)?;
             if check.is_build() {
                 self.forget_objects(&obj, patch)?;
             }
             let words = words(run, patch, &files, None);
             // Without a target it would build all there is.
             if words.iter().all(|word| word.contains('=')) {
-                return Ok(vec![]);
+                return Ok((vec![], complaints));
             }
             let mut make = self.make(step, config, &obj)?;
             make.args(words);
-            return Ok(vec![make]);
+            return Ok((vec![make], complaints));
         }
         let each = run.iter().any(|word| word == "{file}");
         let runs = if each { files.iter().copied().map(Some).collect() } else { vec![None] };
@@ -116,7 +110,7 @@ impl Checker<'_> {
             child::look_first(&mut cmd, Path::new("/usr/bin"));
             cmd
         };
-        Ok(runs.into_iter().map(command).collect())
+        Ok((runs.into_iter().map(command).collect(), vec![]))
     }
 
     /// Words with the names of tools.
