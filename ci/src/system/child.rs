@@ -17,7 +17,7 @@ use anyhow::{anyhow, Context, Result};
 use nix::sys::signal::{killpg, Signal};
 use nix::unistd::Pid;
 
-use crate::system::{needs, options::variables};
+use crate::system::{needs, options::variables, os::System};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -200,7 +200,7 @@ fn describe(cmd: &Command) -> String {
 fn not_started(cmd: &Command, error: std::io::Error) -> anyhow::Error {
     let program = cmd.get_program().to_string_lossy().into_owned();
     if error.kind() == ErrorKind::NotFound {
-        return anyhow!("{program} is missing: {}", needs::remedy(&program));
+        return anyhow!("{program} is missing: {}", needs::remedy(&program, &System::this()));
     }
     anyhow!("{program} does not start: {error}")
 }

@@ -35,14 +35,11 @@ fn satisfy(project: &Project, verb: Option<&str>) -> Result<()> {
     match missing(&needs, &system, &Folders::of_host()) {
         after if after.things.is_empty() => Ok(()),
         after => {
-            bail!("{}: {}", missing_are(&system, &after.things), advice(&deps, &system, &after.packages))
+            let verb = if after.things.len() == 1 { "is" } else { "are" };
+            let (things, advice) = (after.things.join(", "), advice(&deps, &system, &after.packages));
+            bail!("{things} {verb} missing ({}): {advice}", system.title)
         }
     }
-}
-
-fn missing_are(system: &System, things: &[String]) -> String {
-    let verb = if things.len() == 1 { "is" } else { "are" };
-    format!("{} {verb} missing ({})", things.join(", "), system.title)
 }
 
 /// What is missing, and the packages that it is in.
@@ -108,43 +105,30 @@ fn has_module(name: &str) -> bool {
 
 /// The machine's own packages first: those of other suites build on them.
 fn install(project: &Project, system: &System, prefix: &[&str], packages: &[&str]) -> Result<()> {
+    // Without a suite, what the machine's own sources have.
     let mut suites: BTreeMap<Option<&str>, Vec<&str>> = BTreeMap::new();
     for package in packages {
         let suite = package.split_once('/').map(|(_, suite)| suite);
         suites.entry(suite).or_default().push(package_name(package));
     }
-    let mut each = suites.into_iter();
-    each.try_for_each(|(suite, packages)| install_from(project, system, prefix, (suite, &packages)))
-}
-
-/// `suite`: `None` for what the machine's own sources have.
-fn install_from(
-    project: &Project,
-    system: &System,
-    prefix: &[&str],
-    (suite, packages): (Option<&str>, &[&str]),
-) -> Result<()> {
-    let list = packages.join(" ");
-    let name = format!("install packages of {}", suite.unwrap_or(&system.title));
-    project.ui.step(&name, |step| {
-        step.note(&list);
-        let dir = tempfile::tempdir()?;
-        let options = match suite {
-            Some(suite) => {
-                [Apt::new(dir.path(), &[system.codename(), suite])?.options(), words(&["-t", suite])].concat()
-            }
-            None => words(&["-o", "APT::Update::Error-Mode=any"]),
-        };
-        let install = [words(&["install", "-y", "--no-install-recommends"]), words(packages)].concat();
-        step.run(&mut apt_get(prefix, &options, &words(&["update"])))
-            .and_then(|_| step.run(&mut apt_get(prefix, &options, &install)))
-            .with_context(|| format!("apt-get cannot install {list}"))
-            .map(drop)
-    })
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
+    for (suite, packages) in suites {
+        let list = packages.join(" ");
+        let name = format!("install packages of {}", suite.unwrap_or(&system.title));
+        project.ui.step(&name, |step| {
+            step.note(&list);
+            let dir = tempfile::tempdir()?;
+            let (mut options, more) = match suite {
+                Some(suite) => (Apt::new(dir.path(), &[system.codename(), suite])?.options(), ["-t", suite]),
+                None => (vec![], ["-o", "APT::Update::Error-Mode=any"]),
+            };
+            options.extend(more.map(str::to_owned));
+            let install = ["install", "-y", "--no-install-recommends"];
+            step.run(apt_get(prefix, &options).arg("update"))
+                .and_then(|_| step.run(apt_get(prefix, &options).args(install).args(&packages)))
+                .with_context(|| format!("apt-get cannot install {list}"))
+        })?;
+    }
+    Ok(())
 }
 
 /// What to put before apt-get; `None`: a person has to install the packages.
@@ -159,11 +143,11 @@ fn root_prefix(system: &System, packages: &[&str]) -> Result<Option<Vec<&'static
     Ok(sudo.then(|| vec!["sudo", "-n"]))
 }
 
-fn apt_get(prefix: &[&str], options: &[String], arguments: &[String]) -> Command {
+fn apt_get(prefix: &[&str], options: &[String]) -> Command {
     // `env` keeps apt from asking, with sudo too.
     let start = [prefix, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]].concat();
     let mut cmd = child::command(start[0]);
-    cmd.args(&start[1..]).args(options).args(arguments);
+    cmd.args(&start[1..]).args(options);
     cmd
 }
 

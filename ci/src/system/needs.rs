@@ -109,11 +109,7 @@ pub fn need_of(deps: &Deps, tool: Tool) -> &Need {
 }
 
 /// What to do about a program that is not there.
-pub fn remedy(program: &str) -> String {
-    remedy_on(program, &System::this())
-}
-
-fn remedy_on(program: &str, system: &System) -> String {
+pub fn remedy(program: &str, system: &System) -> String {
     let deps = deps();
     let has_it = |need: &&Need| need.programs.iter().any(|known| known == program);
     let Some(need) = deps.need.iter().find(has_it) else { return "try make deps".to_owned() };
@@ -153,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_missing_program_names_its_package() {
-        assert!(remedy_on("rsync", &for_test("fedora")).starts_with("it is in rsync ("));
-        assert!(remedy_on("qemu-system-ppc64", &for_test("trixie")).ends_with("make deps ARCH=ppc64le"));
-        assert_eq!(remedy_on("something", &for_test("trixie")), "try make deps");
+        assert!(remedy("rsync", &for_test("fedora")).starts_with("it is in rsync ("));
+        assert!(remedy("qemu-system-ppc64", &for_test("trixie")).ends_with("make deps ARCH=ppc64le"));
+        assert_eq!(remedy("something", &for_test("trixie")), "try make deps");
     }
 }
