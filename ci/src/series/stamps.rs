@@ -9,18 +9,13 @@ use crate::series::{export, patches};
 use crate::system::{git::Git, project::Project};
 
 /// The commit that all tests have passed on. Its id stands for the messages, too.
-const TESTED: &str = "build/series.tested";
+pub const TESTED: &str = "build/series.tested";
 /// What the patches were when each of them has passed its checks. None is of the letter.
-const CHECKED: &str = "build/series.checked";
+pub const CHECKED: &str = "build/series.checked";
 
-/// Notes that all tests have passed on that commit.
-pub fn mark_tested(project: &Project, head: &str) -> Result<()> {
-    fs::write(project.root.join(TESTED), head).with_context(|| format!("cannot write {TESTED}"))
-}
-
-/// Notes that each patch has passed its checks, when the patches had this digest.
-pub fn mark_checked(project: &Project, digest: &str) -> Result<()> {
-    fs::write(project.root.join(CHECKED), digest).with_context(|| format!("cannot write {CHECKED}"))
+/// Notes what has passed.
+pub fn mark(project: &Project, stamp: &str, passed: &str) -> Result<()> {
+    fs::write(project.root.join(stamp), passed).with_context(|| format!("cannot write {stamp}"))
 }
 
 pub fn fail_unless_checked(project: &Project, git: &Git) -> Result<()> {
@@ -56,7 +51,7 @@ mod tests {
         let refused = || fail_unless_tested(&project, &git).unwrap_err().to_string();
         assert!(refused().contains("run make test first"));
         fs::create_dir(root.path().join("build")).unwrap();
-        fs::write(root.path().join(TESTED), git.head().unwrap()).unwrap();
+        mark(&project, TESTED, &git.head().unwrap()).unwrap();
         fail_unless_tested(&project, &git).unwrap();
         git.capture(["commit", "-q", "--amend", "-m", "another message"]).unwrap();
         assert!(refused().contains("run make test first"));
@@ -72,7 +67,7 @@ mod tests {
         assert!(refused().contains("run make check-series first"));
         fs::create_dir(root.path().join("build")).unwrap();
         let digest = patches::digest_without_letter(&git, &project.patches()).unwrap();
-        mark_checked(&project, &digest).unwrap();
+        mark(&project, CHECKED, &digest).unwrap();
         fail_unless_checked(&project, &git).unwrap();
         // No check reads the letter.
         patches::set_letter(&git, "another letter").unwrap();

@@ -41,14 +41,9 @@ impl Tree {
     pub fn is_published(&self, project: &Project) -> Result<bool> {
         let git = Git::at(&self.dir);
         Ok(project.opts.kdir.is_none()
-            && is_on_pinned(&git)?
+            && git.capture(["log", "-1", "--format=%s", BASE])? == base::subject(&base::pinned())
             && is_untouched(&git)?
             && config(&git, SAVED_PATCHES)? == patches::digest(&git, &project.patches())?)
-    }
-
-    /// The last commit.
-    pub fn head(&self) -> Result<String> {
-        Git::at(&self.dir).head()
     }
 }
 
@@ -74,11 +69,6 @@ pub fn on(project: &Project, base: &Base) -> Result<Tree> {
         true => make(project, "linux", "", source),
         false => make(project, &format!("linux-{}", base.name), &base.name, source),
     }
-}
-
-/// Whether the tree is on the very base that `patches/` are made from.
-fn is_on_pinned(git: &Git) -> Result<bool> {
-    Ok(git.capture(["log", "-1", "--format=%s", BASE])? == base::subject(&base::pinned()))
 }
 
 /// `source`: the repository whose HEAD is the base.

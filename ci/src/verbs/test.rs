@@ -63,7 +63,7 @@ pub fn run(project: &Project) -> Result<()> {
     println!("{tally}");
     match (head, tally) {
         (Some(head), Tally { failed: 0, passed: 1.., .. }) => match is_whole(project)? {
-            true => stamps::mark_tested(project, &head),
+            true => stamps::mark(project, stamps::TESTED, &head),
             false => Ok(()),
         },
         _ => Err(Failed.into()),
@@ -82,7 +82,7 @@ fn all(project: &Project, counted: &mut Count) -> Result<()> {
         check(counted, tree::try_series(project))?;
     }
     let Some(tree) = check(counted, tree::ensure(project))? else { return Ok(()) };
-    counted.head = Some(tree.head()?);
+    counted.head = Some(Git::at(&tree.dir).head()?);
     if project.opts.kdir.is_none() {
         check(counted, exported(project))?;
         check(counted, bugs_apply(project, &tree))?;

@@ -67,7 +67,7 @@ pub fn run(project: &Project) -> Result<()> {
     }
     println!("{}", table(&plan, &columns));
     verdict(&plan, &columns)?;
-    stamps::mark_checked(project, &digest)
+    stamps::mark(project, stamps::CHECKED, &digest)
 }
 
 fn patches(project: &Project, step: &mut Step, git: &Git) -> Result<Vec<Patch>> {
