@@ -99,6 +99,7 @@ pub struct Job<'a> {
     tools: Tools,
     tree: &'a Tree,
     arch: &'a Arch,
+    variant: &'a str,
     /// Of the kernel, among all.
     name: String,
     pub obj: PathBuf,
@@ -108,9 +109,6 @@ pub struct Job<'a> {
     fragments: Fragments,
     /// The folder of the kernel that it is almost like.
     like: Option<PathBuf>,
-    has_initramfs: bool,
-    has_modprobe: bool,
-    has_policy: bool,
     has_vng: bool,
 }
 
@@ -120,7 +118,7 @@ impl<'a> Job<'a> {
         tools: &Tools,
         tree: &'a Tree,
         arch: &'a Arch,
-        variant: &str,
+        variant: &'a str,
     ) -> Result<Job<'a>> {
         let name = format!("{}-{variant}", arch.name);
         Ok(Job {
@@ -128,13 +126,9 @@ impl<'a> Job<'a> {
             tools: tools.with(project, &arch.compiler(variant)?, arch.cross())?,
             tree,
             arch,
+            variant,
             obj: tree.build.join(&name),
             stage: tree.build.join(format!("{name}-guest")),
-            has_initramfs: matrix::has_initramfs(variant),
-            has_modprobe: SUITES.contains(&variant)
-                || SCALE.contains(&variant)
-                || configs::systemd(variant).is_some(),
-            has_policy: configs::has_policy(variant),
             has_vng: arch.has_vng() && arch.fragments(variant).iter().any(|name| name == VNG),
             base: configs::base(project, variant)?,
             fragments: Fragments::read(&project.root.join("kernel-config"), &arch.fragments(variant))?,
@@ -167,17 +161,18 @@ impl<'a> Job<'a> {
             }
             self.modules(step)?;
             let headers = self.headers(step)?;
-            if self.has_modprobe {
+            let with_modprobe = [SUITES, SCALE].concat();
+            if with_modprobe.contains(&self.variant) || configs::systemd(self.variant).is_some() {
                 self.install(step)?;
             }
-            if self.has_policy {
+            if configs::has_policy(self.variant) {
                 self.policy(step)?;
             }
             if self.has_vng {
                 self.kselftest(step, &headers)?;
                 self.programs(step)?;
             }
-            match self.has_initramfs {
+            match matrix::has_initramfs(self.variant) {
                 true => initramfs::make(
                     step,
                     (&self.tools, &self.tree.dir),
