@@ -102,7 +102,7 @@ pub fn version(program: &Path) -> Option<Version> {
 
 /// Programs for tests: each is a script that says its version.
 #[cfg(test)]
-pub fn fake(dir: &Path, programs: &[(&str, &str)]) -> Folders {
+pub fn fake(dir: &Path, programs: &[(impl AsRef<Path>, &str)]) -> Folders {
     for (name, says) in programs {
         crate::system::files::write_script(&dir.join(name), &format!("#!/bin/sh\necho '{says}'\n")).unwrap();
     }

@@ -251,15 +251,6 @@ mod tests {
         Version::find(text).unwrap()
     }
 
-    fn llvm(suffix: &str) -> Vec<(String, String)> {
-        LLVM.iter().map(|name| (format!("{name}{suffix}"), "clang version 19.1.7".to_owned())).collect()
-    }
-
-    fn folder(dir: &Path, programs: &[(String, String)]) -> Folders {
-        let programs: Vec<_> = programs.iter().map(|(name, says)| (name.as_str(), says.as_str())).collect();
-        fake(dir, &programs)
-    }
-
     #[test]
     fn an_old_tool_is_passed_over() {
         let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -274,11 +265,11 @@ mod tests {
     #[test]
     fn half_an_installation_is_none() {
         let dir = tempfile::tempdir().unwrap();
-        let whole = llvm("-19");
-        let folders = folder(dir.path(), &whole[..whole.len() - 1]);
+        let whole = LLVM.map(|name| (format!("{name}-19"), "clang version 19.1.7"));
+        let folders = fake(dir.path(), &whole[..whole.len() - 1]);
         let refused = Tool::Llvm.find(&version("15.0.0"), &folders).unwrap_err();
         assert!(refused.len() == 1 && refused[0].ends_with("has no llvm-strip-19 beside it"), "{refused:?}");
-        let found = Tool::Llvm.find(&version("15.0.0"), &folder(dir.path(), &whole)).unwrap();
+        let found = Tool::Llvm.find(&version("15.0.0"), &fake(dir.path(), &whole)).unwrap();
         assert_eq!((suffix(&found.path).as_str(), found.version), ("-19", version("19.1.7")));
     }
 
