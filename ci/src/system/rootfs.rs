@@ -31,11 +31,10 @@ pub fn archive(project: &Project, suite: &str) -> Result<PathBuf> {
     let versions = rootfs.packages.join("_").replace([':', '/'], "-");
     project.cached(&format!("{suite}_{versions}.cpio"), |part| {
         project.ui.step(&format!("download {}", rootfs.name), |step| {
-            step.note(rootfs.packages.join(" "));
-            let apt = Apt::new(part, &[suite])?;
-            let root = apt
-                .unpack_all(step, &rootfs.packages)
-                .with_context(|| apt.lacks(&rootfs.packages.join(" "), "ci/rootfs.toml"))?;
+            let (list, apt) = (rootfs.packages.join(" "), Apt::new(part, &[suite])?);
+            step.note(&list);
+            let root = apt.unpack_all(step, &rootfs.packages);
+            let root = root.with_context(|| apt.lacks(&list, "ci/rootfs.toml"))?;
             complete(step, &root)?;
             let archive = part.join("archive");
             pack(step, &root, &archive)?;
