@@ -7,17 +7,11 @@ use std::path::Path;
 
 use anyhow::{bail, Context, Result};
 
-/// One line of a fragment: `CONFIG_X=value`, or `n` for "is not set".
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Request {
-    value: String,
-    fragment: String,
-}
-
 /// Several fragments as one configuration; a later one may change an earlier one.
 #[derive(Default)]
 pub struct Fragments {
-    requests: BTreeMap<String, Request>,
+    /// By option: its value, which is `n` for "is not set", and the fragment that asks for it.
+    requests: BTreeMap<String, (String, String)>,
 }
 
 impl Fragments {
@@ -36,8 +30,7 @@ impl Fragments {
     pub fn add(&mut self, fragment: &str, text: &str) -> Result<()> {
         for line in text.lines() {
             if let Some((option, value)) = option(line) {
-                let request = Request { value: value.to_owned(), fragment: fragment.to_owned() };
-                self.requests.insert(option.to_owned(), request);
+                self.requests.insert(option.to_owned(), (value.to_owned(), fragment.to_owned()));
             } else if !line.trim().is_empty() && !line.starts_with('#') {
                 bail!("{fragment}: not a line of Kconfig: {line}");
             }
@@ -52,22 +45,19 @@ impl Fragments {
 
     /// As KCONFIG_ALLCONFIG wants it.
     pub fn text(&self) -> String {
-        let line = |(option, r): (&String, &Request)| format!("{option}={}\n", r.value);
-        self.requests.iter().map(line).collect()
+        self.requests.iter().map(|(option, (value, _))| format!("{option}={value}\n")).collect()
     }
 
     /// Fails when an option did not get the value that a fragment asks for.
     pub fn check(&self, config: &str) -> Result<()> {
         let built: BTreeMap<&str, &str> = config.lines().filter_map(option).collect();
-        for (option, asked) in &self.requests {
+        for (option, (wanted, fragment)) in &self.requests {
             // What Kconfig does not write at all is off.
             let value = built.get(option.as_str()).copied().unwrap_or("n");
-            if value != asked.value {
+            if value != wanted {
                 bail!(
-                    "{option} is {value} in the built .config, {} asks for {}: \
-                     a dependency is missing, or the symbol is gone",
-                    asked.fragment,
-                    asked.value
+                    "{option} is {value} in the built .config, {fragment} asks for {wanted}: \
+                     a dependency is missing, or the symbol is gone"
                 );
             }
         }
