@@ -57,27 +57,14 @@ impl Checker<'_> {
             failed |= !matches!(end, End::Exited(status) if status.success());
             output += &said;
         }
-        found.extend(check.findings(&output, self.files)?);
-        let findings = self.sort(check, found)?;
+        found.extend(check.findings(&output, self.files));
+        let is_excepted = |line: &String| self.plan.exceptions(check).any(|known| known.is_for(line));
+        let (excepted, counted): (Vec<_>, Vec<_>) = found.into_iter().partition(is_excepted);
+        let findings = Findings { counted, excepted: excepted.len() };
         // A checker may fail because of what it has found; a build may not.
         let excused = !findings.counted.is_empty() || (findings.excepted > 0 && check.config.is_none());
         if failed && !excused {
             bail!("{}", first_error(&output));
-        }
-        Ok(findings)
-    }
-
-    fn sort(&self, check: &Check, found: Vec<String>) -> Result<Findings> {
-        let mut findings = Findings { counted: vec![], excepted: 0 };
-        for line in found {
-            let mut excepted = false;
-            for exception in self.plan.exceptions(check) {
-                excepted |= exception.is_for(&line)?;
-            }
-            match excepted {
-                true => findings.excepted += 1,
-                false => findings.counted.push(line),
-            }
         }
         Ok(findings)
     }
