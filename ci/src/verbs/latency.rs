@@ -51,6 +51,7 @@ done
 struct Plan {
     kernels: [String; 2],
     requests: Vec<u32>,
+    most_off: u32,
     at_most: f64,
 }
 
@@ -62,8 +63,8 @@ struct Longest {
     section: String,
 }
 
-/// By number of requests: with the option off, and on.
-type Numbers = BTreeMap<u32, [Longest; 2]>;
+/// By number of requests: with the option off, unless these are too many, and on.
+type Numbers = BTreeMap<u32, (Option<Longest>, Longest)>;
 
 fn plan() -> Plan {
     data!("latency.toml")
@@ -72,14 +73,15 @@ fn plan() -> Plan {
 pub fn run(project: &Project) -> Result<()> {
     let (tools, tree) = &toolchain::set_up(project)?;
     let plan = plan();
+    let few: Vec<u32> = plan.requests.iter().copied().filter(|number| *number <= plan.most_off).collect();
     let mut measured = vec![];
-    for (option, row) in OPTION.iter().zip(&plan.kernels) {
+    for ((option, row), requests) in OPTION.iter().zip(&plan.kernels).zip([&few, &plan.requests]) {
         let kernel = build::row(project, tools, tree, row)?;
-        measured.push(measure(project, tools, &kernel, &plan, option)?);
+        measured.push(measure(project, tools, &kernel, option, requests)?);
     }
     let [off, on] = <[Vec<Longest>; 2]>::try_from(measured).ok().context("two kernels")?;
-    let pairs = off.into_iter().zip(on).map(|(off, on)| [off, on]);
-    let numbers: Numbers = plan.requests.iter().copied().zip(pairs).collect();
+    let off = off.into_iter().map(Some).chain(std::iter::repeat(None));
+    let numbers: Numbers = plan.requests.iter().copied().zip(off.zip(on)).collect();
     println!("{}", table(&numbers));
     if tree.is_published(project)? {
         save(&project.root, &numbers)?;
@@ -91,10 +93,10 @@ fn measure(
     project: &Project,
     tools: &Tools,
     kernel: &Kernel,
-    plan: &Plan,
     option: &str,
+    requests: &[u32],
 ) -> Result<Vec<Longest>> {
-    let all: Vec<String> = plan.requests.iter().map(u32::to_string).collect();
+    let all: Vec<String> = requests.iter().map(u32::to_string).collect();
     let guest = Guest {
         name: format!("latency {option}"),
         kernel,
@@ -106,7 +108,7 @@ fn measure(
     };
     project.ui.step(&format!("latency, option {option}"), |step| {
         vng::run_clean(project, tools, step, &guest)?;
-        plan.requests.iter().map(|requests| read(&guest.out, *requests)).collect()
+        requests.iter().map(|requests| read(&guest.out, *requests)).collect()
     })
 }
 
@@ -134,9 +136,10 @@ fn section(trace: &str) -> String {
 
 fn table(numbers: &Numbers) -> String {
     let mut table = ui::table(["requests", "off, us", "where", "on, us", "where"]);
-    for (requests, [off, on]) in numbers {
-        let cells = [requests.to_string(), off.us.to_string(), off.section.clone()];
-        table.add_row(cells.into_iter().chain([on.us.to_string(), on.section.clone()]));
+    for (requests, (off, on)) in numbers {
+        let cells = |longest: &Longest| [longest.us.to_string(), longest.section.clone()];
+        let off = off.as_ref().map_or(["–", "not measured"].map(str::to_owned), cells);
+        table.add_row([requests.to_string()].into_iter().chain(off).chain(cells(on)));
     }
     ui::align_right(&mut table, [0, 1, 3]);
     table.to_string()
@@ -155,7 +158,7 @@ fn block(name: &str, numbers: &Numbers) -> Result<String> {
 }
 
 fn judge(numbers: &Numbers, at_most: f64) -> Result<()> {
-    let mut on = numbers.values().map(|[_, on]| on.us as f64);
+    let mut on = numbers.values().map(|(_, on)| on.us as f64);
     let fewest = on.next().context("nothing was measured")?;
     let most = on.next_back().unwrap_or(fewest);
     let ratio = most / fewest.max(1.0);
@@ -186,7 +189,7 @@ mod tests {
     #[test]
     fn growth_is_that_of_the_option_on() {
         let numbers = |on: [u64; 3]| -> Numbers {
-            [16, 256, 4096].into_iter().zip(on.map(|us| [longest(9 * us), longest(us)])).collect()
+            [16, 256, 4096].into_iter().zip(on.map(|us| (Some(longest(9 * us)), longest(us)))).collect()
         };
         assert!(judge(&numbers([50, 900, 100]), 2.0).is_ok());
         assert!(judge(&numbers([50, 60, 101]), 2.0).is_err());
