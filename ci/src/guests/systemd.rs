@@ -85,4 +85,15 @@ mod tests {
         assert!(unit.contains("ExecStart=/bin/busybox sh /selftest.sh\n"), "{unit}");
         assert!(root.path().join("selftest.sh").exists());
     }
+
+    #[test]
+    fn process_1_is_systemd_on_a_server_with_several_cpus() {
+        let kernel = Kernel::for_test("x86_64");
+        let line =
+            qemu::quoted(&qemu::machine(&kernel, Path::new("/a.cpio"), (&MACHINE, MEMORY), PARAMETERS));
+        let line = line.unwrap();
+        for part in ["-smp 8", "-initrd /a.cpio", "rdinit=/lib/systemd/systemd systemd.unit", "-m 2G"] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+    }
 }

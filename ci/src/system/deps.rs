@@ -96,7 +96,8 @@ pub fn wanted(tool: Tool, least: &Version, refused: &[String]) -> String {
 /// Whether the host's C compiler finds it.
 fn has_header(name: &str) -> bool {
     let words = ["-E", "-x", "c", "-include", name, "/dev/null"];
-    child::succeeds(child::command("cc").args(words)).unwrap_or(false)
+    // It looks into its own folder first: none of ours counts.
+    child::succeeds(child::command("cc").args(words).current_dir("/")).unwrap_or(false)
 }
 
 fn has_module(name: &str) -> bool {
