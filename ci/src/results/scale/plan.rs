@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! scale.toml: what is booted, what must be reached, what is drawn.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use crate::results::bench::plan::{Plot, Target};
-use crate::system::{data::data, rootfs};
+use crate::system::data::data;
 
 /// scale.toml says what the fields are.
 #[derive(Deserialize)]
@@ -14,7 +16,8 @@ pub struct Plan {
     pub memory_mib_per_cpu: u32,
     pub memory_mib_at_least: u32,
     pub limit_s: u64,
-    pub suites: Vec<String>,
+    #[serde(rename = "guest")]
+    pub guests: BTreeMap<String, Guest>,
     pub burst: Burst,
     pub readme: Readme,
     pub full: Full,
@@ -26,8 +29,17 @@ pub struct Plan {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Burst {
+pub struct Guest {
+    pub key: String,
     pub suite: String,
+    #[serde(default)]
+    pub first: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Burst {
+    pub guest: String,
     pub key: String,
     pub command: String,
 }
@@ -56,13 +68,8 @@ impl Plan {
 
     /// What is measured, by name.
     pub fn subjects(&self) -> Vec<String> {
-        self.suites.iter().map(|suite| name(suite)).chain([self.burst.key.clone()]).collect()
+        self.guests.values().map(|guest| guest.key.clone()).chain([self.burst.key.clone()]).collect()
     }
-}
-
-/// The Debian of that suite.
-pub fn name(suite: &str) -> String {
-    rootfs::all().remove(suite).expect("ci/scale.toml: a suite of rootfs.toml").name
 }
 
 /// As results have it.
@@ -82,6 +89,7 @@ pub fn plan() -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::rootfs;
 
     #[test]
     fn every_target_and_every_chart_has_a_measurement() {
@@ -97,14 +105,15 @@ mod tests {
         for plot in &plan.plots {
             assert!(plan.subjects().contains(&plot.key), "{}", plot.key);
         }
-        assert!(plan.suites.contains(&plan.burst.suite));
+        assert!(plan.guests.contains_key(&plan.burst.guest));
+        assert!(plan.guests.values().all(|guest| rootfs::all().contains_key(&guest.suite)));
     }
 
     #[test]
     fn a_key_says_how_many_processors() {
         assert_eq!(cpus("Debian 12", &key("Debian 12", 64)), Some(64));
         assert_eq!(cpus("Debian 1", &key("Debian 12", 64)), None);
-        assert_eq!(cpus("Debian 12", "Debian 12, many CPUs"), None);
+        assert_eq!(cpus("Debian 12", &key("Debian 12, loads refused", 64)), None);
     }
 
     #[test]

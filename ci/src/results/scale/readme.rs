@@ -77,10 +77,10 @@ pub fn cover(root: &Path) -> Result<Option<Vec<[String; 3]>>> {
     Ok(results.map(|results| rows(results).into()))
 }
 
-/// The key of the first Debian's largest guest of a full run.
+/// The key of the largest guest of a full run, of those with the burst.
 fn largest(plan: &Plan) -> String {
     let cpus = plan.full.cpus.iter().max().copied().unwrap_or_default();
-    plan::key(&plan::name(&plan.suites[0]), cpus)
+    plan::key(&plan.guests[&plan.burst.guest].key, cpus)
 }
 
 /// A row for each guest.

@@ -45,13 +45,14 @@ poweroff -f
 ";
 
 /// The CPUs are there, and what their drivers are named for: udev has seen none of it. A write
-/// to /proc/profile resets it.
+/// to /proc/profile resets it. `{FIRST}` is of scale.toml.
 const COLDPLUG: &str = "\
 udevd=/usr/lib/systemd/systemd-udevd
 [ -x $udevd ] || udevd=/lib/systemd/systemd-udevd
 $udevd --daemon || exit
 sh /record.sh start || exit
 echo > /proc/profile
+{FIRST}
 cost coldplug > coldplug.json || exit
 cat /proc/profile > profile || exit
 sh /record.sh stop > trace || exit
@@ -89,12 +90,12 @@ pub struct Measured {
 }
 
 /// Boots and measures.
-pub fn run(project: &Project, parts: &Parts, (suite, archive): (&str, &Path), cpus: u32) -> Result<Measured> {
-    let name = format!("{}, {cpus} CPUs, {}", plan::name(suite), parts.label);
-    let out = project.root.join(format!("build/results/scale-{suite}-{cpus}-{}", parts.label));
+pub fn run(project: &Project, parts: &Parts, (guest, archive): (&str, &Path), cpus: u32) -> Result<Measured> {
+    let name = format!("{}, {}", plan::key(&parts.plan.guests[guest].key, cpus), parts.label);
+    let out = project.root.join(format!("build/results/scale-{guest}-{cpus}-{}", parts.label));
     files::empty(&out)?;
     project.ui.step(&name, |step| {
-        let init = init(&script(parts.plan, suite, cpus));
+        let init = init(&script(parts.plan, guest, cpus));
         let initrd = out.join("initrd");
         rootfs::join(&initrd, &[archive, &ours(project, step, parts, &out, &init)?])?;
         let mut command = command(parts, &initrd, &out, cpus);
@@ -106,14 +107,14 @@ pub fn run(project: &Project, parts: &Parts, (suite, archive): (&str, &Path), cp
         let requests = storm::json(project, step, &out.join("trace"))?;
         let coldplug = merged(&read(&out.join("coldplug.json"))?, &requests)?;
         step.note(format!("{} requests, {} ms", coldplug["requests"], coldplug["wall_ms"]));
-        let burst = (suite == parts.plan.burst.suite).then(|| burst(&out)).transpose()?;
+        let burst = (guest == parts.plan.burst.guest).then(|| burst(&out)).transpose()?;
         Ok(Measured { coldplug, burst })
     })
 }
 
-fn script(plan: &Plan, suite: &str, cpus: u32) -> String {
-    let mut script = COLDPLUG.to_owned();
-    if suite == plan.burst.suite {
+fn script(plan: &Plan, guest: &str, cpus: u32) -> String {
+    let mut script = COLDPLUG.replace("{FIRST}", &plan.guests[guest].first);
+    if guest == plan.burst.guest {
         let command = plan.burst.command.replacen("burst ", &format!("burst --requests={cpus} "), 1);
         script += &format!("echo '{PROGRESS}burst' > /dev/kmsg\ncd /\n{CLOCK}");
         script += &format!("{command} > /results/burst.json || exit\n{CLOCK}");
@@ -207,16 +208,17 @@ fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::scale::plan::Guest;
     use crate::system::child;
 
     #[test]
     fn the_scripts_are_such_for_a_shell() {
         let plan = plan::plan();
-        for suite in &plan.suites {
-            let init = init(&script(&plan, suite, 64));
+        for (guest, Guest { first, .. }) in &plan.guests {
+            let init = init(&script(&plan, guest, 64));
             assert!(child::succeeds(child::command("sh").args(["-n", "-c", &init])).unwrap(), "{init}");
-            assert!(!init.contains("{SCRIPT}") && init.contains(UP), "{init}");
-            assert_eq!(init.contains("burst --requests=64 --json"), *suite == plan.burst.suite, "{init}");
+            assert!(!init.contains("{SCRIPT}") && init.contains(UP) && init.contains(first), "{init}");
+            assert_eq!(init.contains("burst --requests=64 --json"), *guest == plan.burst.guest, "{init}");
         }
     }
 

@@ -23,19 +23,20 @@ pub fn run(project: &Project) -> Result<()> {
     let plan = plan::plan();
     let chosen = matrix::chosen(&project.opts)?;
     let arch = chosen.with_vng()?;
-    let archives = plan.suites.iter().map(|suite| Ok((suite, rootfs::archive(project, suite)?)));
+    let archives =
+        plan.guests.iter().map(|(name, guest)| Ok((name, rootfs::archive(project, &guest.suite)?)));
     let archives = archives.collect::<Result<Vec<_>>>()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SCALE))?;
     let programs = guest::programs(project)?;
     let mut results = Results { about: about(&plan, project), ..Results::default() };
     for _ in 0..project.opts.rounds {
         for cpus in &project.opts.cpus {
-            for (suite, archive) in &archives {
+            for (name, archive) in &archives {
                 for (label, variant) in COMPARED.into_iter().zip(SCALE) {
                     let (kernel, programs) = (&kernels[variant], &*programs);
                     let parts = Parts { plan: &plan, kernel, label, programs };
-                    let Measured { coldplug, burst } = guest::run(project, &parts, (suite, archive), *cpus)?;
-                    results.add(label, &plan::key(&plan::name(suite), *cpus), coldplug);
+                    let Measured { coldplug, burst } = guest::run(project, &parts, (name, archive), *cpus)?;
+                    results.add(label, &plan::key(&plan.guests[*name].key, *cpus), coldplug);
                     if let Some(burst) = burst {
                         results.add(label, &plan::key(&plan.burst.key, *cpus), burst);
                     }
