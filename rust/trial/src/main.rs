@@ -20,6 +20,7 @@ mod parity;
 mod pool;
 mod replies;
 mod request;
+mod scene;
 mod signals;
 mod soak;
 

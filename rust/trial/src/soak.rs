@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     ops::Range,
-    os::fd::{AsRawFd, OwnedFd},
     path::Path,
     thread::sleep,
     time::{Duration, Instant},
@@ -17,20 +16,19 @@ use fastrand::Rng;
 use guest::{
     errno::{self, Errno},
     files,
-    module::{finit, init, unload, COMPRESSED_FILE, FORCE, NONBLOCK},
+    module::{init, unload, FORCE, NONBLOCK},
     vmalloc,
 };
 use nix::sys::signal::Signal;
 
 use crate::{
-    episode::{Episode, How, Load, MODULES},
+    episode::{Episode, How, MODULES},
     gate,
-    image::Image,
-    injection,
     invariants::Facts,
-    kernel, leaks, memory,
+    kernel, leaks,
     pool::{Pool, Ticket},
     request::{self, End, Request, NO_ERRNO},
+    scene::Scene,
 };
 
 /// A request that sleeps for so long though no load is running does so for ever.
@@ -66,29 +64,6 @@ pub fn run(dir: &Path, time: Duration, seed: u64) -> Result<()> {
     Ok(())
 }
 
-/// What the workers need.
-struct Scene {
-    images: Vec<Source>,
-    faults: bool,
-}
-
-/// A module, so that a fork copies none of its pages.
-struct Source {
-    name: &'static str,
-    plain: &'static [u8],
-    file: OwnedFd,
-    xz: Vec<u8>,
-}
-
-impl Source {
-    fn read(dir: &Path, name: &'static str) -> Result<Self> {
-        let image = Image::read(dir, name)?;
-        let file = memory::file(&image.plain)?;
-        let plain = memory::map(&file, image.plain.len())?;
-        Ok(Self { name, plain, file, xz: image.xz })
-    }
-}
-
 struct Soak {
     rng: Rng,
     scene: Scene,
@@ -103,11 +78,9 @@ struct Soak {
 
 impl Soak {
     fn new(dir: &Path, seed: u64) -> Result<Self> {
-        let images = MODULES.iter().map(|(name, _)| Source::read(dir, name));
-        let scene = Scene { images: images.collect::<Result<_>>()?, faults: injection::prepare()? };
         Ok(Self {
             rng: Rng::with_seed(seed),
-            scene,
+            scene: Scene::read(dir)?,
             pool: Pool::new()?,
             begin: Instant::now(),
             episodes: 0,
@@ -254,53 +227,6 @@ impl Soak {
             self.removals,
             ends.join(" ")
         )
-    }
-}
-
-impl Scene {
-    /// What follows from a seed.
-    fn episode(&self, seed: u64) -> Episode {
-        let mut episode = Episode::random(&mut Rng::with_seed(seed));
-        if !self.faults {
-            episode.loads.iter_mut().for_each(|load| load.fail_nth = None);
-        }
-        episode
-    }
-
-    /// Makes one request; runs in a worker.
-    fn serve(&self, ticket: Ticket, wait: &mut dyn FnMut()) -> Result<(), Errno> {
-        let (episode, index) = (self.episode(ticket.episode), ticket.index as usize);
-        match episode.loads.get(index) {
-            Some(load) => self.load(load, wait),
-            None => {
-                let (module, flags) = episode.removals[index - episode.loads.len()];
-                wait();
-                unload(MODULES[module].0, flags)
-            }
-        }
-    }
-
-    fn load(&self, load: &Load, wait: &mut dyn FnMut()) -> Result<(), Errno> {
-        let source = &self.images[load.module];
-        let params = if load.bad_params { c"gated=maybe" } else { c"" };
-        let copy = match load.how {
-            How::Copy => Some(memory::file(source.plain)?),
-            How::Xz => Some(memory::file(&source.xz)?),
-            How::Init | How::OneFile => None,
-        };
-        let file = copy.as_ref().unwrap_or(&source.file).as_raw_fd();
-        let flags = if load.how == How::Xz { COMPRESSED_FILE } else { 0 };
-        request::catch(Signal::SIGINT, load.catches)?;
-        let faults = load.fail_nth.map(|_| injection::open()).transpose()?;
-        let fail = |nth| faults.as_ref().map_or(Ok(()), |file| injection::fail(file, nth));
-        wait();
-        fail(load.fail_nth.unwrap_or_default())?;
-        let result = match load.how {
-            How::Init => init(source.plain, params),
-            _ => finit(file, params, flags),
-        };
-        fail(0)?;
-        result
     }
 }
 

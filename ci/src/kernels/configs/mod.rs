@@ -86,7 +86,7 @@ impl Config {
     }
 }
 
-/// The oldest Rust that all these rows take, if one of them asks for more than the kernel.
+/// The oldest Rust that suffices for all these rows, if one needs a newer one than the kernel.
 pub fn least_rust(rows: &[String]) -> Option<Version> {
     rows.iter().filter_map(|name| Version::find(&find(name)?.least_rust?)).max()
 }
@@ -101,7 +101,7 @@ pub fn has_policy(name: &str) -> bool {
     find(name).is_some_and(|row| row.policy)
 }
 
-/// What the log of a guest with this kernel lacks, if the kernel is a row.
+/// The first text that this row must log, and that `log` lacks.
 pub fn missing_in_log(name: &str, log: &str) -> Option<String> {
     find(name)?.logs.into_iter().find(|part| !log.contains(part))
 }
@@ -126,7 +126,7 @@ pub fn words() -> Vec<String> {
     ["all".to_owned()].into_iter().chain(configs().config.into_keys()).collect()
 }
 
-/// All rows but those of a verb.
+/// All rows but those that only another verb builds.
 fn all() -> impl Iterator<Item = String> {
     configs().config.into_iter().filter(|(_, row)| row.verb.is_none()).map(|(name, _)| name)
 }

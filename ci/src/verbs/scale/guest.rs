@@ -17,12 +17,12 @@ use crate::results::scale::plan::{self, Plan};
 use crate::results::storm;
 use crate::system::{files, project::Project, rootfs, ui::Step};
 
-/// Programs of the guest, without shared libraries: it has others than this machine.
+/// Programs of the guest. They are linked statically, because its libraries are not the host's.
 const PROGRAMS: [&str; 2] = ["burst", "cost"];
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// Modules of the burst.
 const MODULES: [&str; 2] = ["test_module_gate.ko", "burst_big.ko"];
-/// Of QEMU, and where the guest has it.
+/// The mount tag of the folder for results, which the guest mounts at /results.
 const RESULTS: &str = "results";
 
 /// `{SCRIPT}` is what it measures, in the folder for results.
@@ -44,8 +44,8 @@ echo \"{DONE}$?\" > /dev/kmsg
 poweroff -f
 ";
 
-/// The CPUs are there, and what their drivers are named for: udev has seen none of it. A write
-/// to /proc/profile resets it. `{FIRST}` is of scale.toml.
+/// The kernel has registered the CPUs before udev starts, so udev has seen no event of them. A write
+/// to /proc/profile resets it. `{FIRST}` comes from scale.toml.
 const COLDPLUG: &str = "\
 udevd=/usr/lib/systemd/systemd-udevd
 [ -x $udevd ] || udevd=/lib/systemd/systemd-udevd
@@ -156,7 +156,7 @@ fn read(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("not JSON: {text}"))
 }
 
-/// What burst says, and the work of all that it does.
+/// What burst prints, and the guest's time that it took in all.
 fn burst(out: &Path) -> Result<Value> {
     let uptime = fs::read_to_string(out.join("uptime")).context("the guest has left no uptime")?;
     let mut all = Map::new();
@@ -192,7 +192,7 @@ fn merged(cost: &Value, requests: &Value) -> Result<Value> {
 /// Instead of the name of a module that is not known.
 const NAMELESS: &str = "?";
 
-/// The fields of objects in objects, with the names of those before theirs: `results.EBUSY`.
+/// Flattens nested objects. A field gets the names of its parents as a prefix: `results.EBUSY`.
 fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
     match value {
         Value::Object(fields) if name.is_empty() => {
