@@ -34,6 +34,7 @@ struct Mail {
 }
 
 pub fn run(project: &Project) -> Result<()> {
+    tree::ensure(project)?;
     let git = tree::committed(project)?;
     stamps::fail_unless_tested(project, &git)?;
     stamps::fail_unless_checked(project, &git)?;
@@ -49,9 +50,11 @@ pub fn run(project: &Project) -> Result<()> {
     if !project.opts.signoff {
         println!("without your Signed-off-by, which the kernel asks for: make submit SIGNOFF=1 adds it");
     }
-    println!("nothing is sent. Read the mails, then:");
-    println!("    git send-email --no-thread --confirm=always --to-cmd=true {DEST}/*.patch");
     println!("Recipients can apply them in a kernel tree: b4 am -m {DEST}/{MAILBOX} {}", id(&mails)?);
+    println!(
+        "Read the mails, then: git send-email --no-thread --confirm=always --to-cmd=true {DEST}/*.patch"
+    );
+    println!("{} mails are in {DEST}/; nothing is sent", mails.len());
     Ok(())
 }
 

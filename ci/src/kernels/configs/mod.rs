@@ -44,7 +44,7 @@ pub struct Config {
     policy: bool,
     #[serde(default)]
     logs: Vec<String>,
-    verb: Option<String>,
+    pub verb: Option<String>,
     pub refused: Option<Refused>,
 }
 

@@ -55,7 +55,7 @@ fn range(min: Option<u64>, max: Option<u64>) -> String {
 }
 
 fn results(results: &Results) -> String {
-    let words: Vec<_> = results.iter().map(|(name, count)| format!("{count} {name}")).collect();
+    let words: Vec<_> = results.iter().map(|(name, count)| format!("{count} x {name}")).collect();
     words.join(", ")
 }
 
@@ -151,7 +151,7 @@ mod tests {
         let before = vec![burst(9000.0, 2, 2048), burst(1000.0, 37, 517120), burst(8000.0, 5, 1024)];
         let after = vec![burst(500.0, 1, 3072)];
         let text = table(&[scenario()], &[[before, after]]);
-        for cell in ["8000", "2 to 37", "505.0", "| off ", "| on ", "3.0", "399 EBUSY, 1 ENODEV"] {
+        for cell in ["8000", "2 to 37", "505.0", "| off ", "| on ", "3.0", "399 x EBUSY, 1 x ENODEV"] {
             assert!(text.contains(cell), "{cell} is not in\n{text}");
         }
     }
@@ -161,7 +161,7 @@ mod tests {
         let before = vec![burst(9000.0, 2, 2048), burst(8000.0, 37, 517120), burst(1000.0, 5, 1024)];
         let measured = Measured { scenario: "x".to_owned(), rounds: [before, vec![burst(500.0, 1, 0)]] };
         let row =
-            "| x | 8000 ms → **500 ms** | 2 to 37 → **1** | 505.0 MiB → **0.0 MiB** | 399 EBUSY, 1 ENODEV |";
+            "| x | 8000 ms → **500 ms** | 2 to 37 → **1** | 505.0 MiB → **0.0 MiB** | 399 x EBUSY, 1 x ENODEV |";
         assert_eq!(markdown(&[measured]).lines().last(), Some(row));
     }
 

@@ -26,6 +26,8 @@ const RESULTS: &str = "ci/all.json";
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 struct Outcome {
     commit: String,
+    /// The kernel's tree with the series, as git names it. Messages of patches are no part of it.
+    tree: String,
     seconds: u64,
     passed: bool,
     /// The last line that the verb printed.
@@ -35,31 +37,53 @@ struct Outcome {
 /// By the name of the run.
 type Outcomes = BTreeMap<String, Outcome>;
 
+/// What a result is of.
+struct Subject {
+    /// The project.
+    git: Git,
+    /// As in `Outcome`, today.
+    tree: String,
+}
+
+impl Subject {
+    fn of(project: &Project) -> Result<Subject> {
+        tree::ensure(project)?;
+        let tree = tree::committed(project)?.capture(["rev-parse", "HEAD^{tree}"])?;
+        Ok(Subject { git: Git::at(&project.root), tree })
+    }
+
+    /// Whether something that a run depends on has changed since.
+    fn has_changed(&self, plan: &Plan, run: &Run, outcome: &Outcome) -> Result<bool> {
+        let mut diff = self.git.cmd(["diff", "--quiet", &outcome.commit, "--"]);
+        Ok(outcome.tree != self.tree || !child::succeeds(diff.args(plan.paths(run)))?)
+    }
+}
+
 pub fn run(project: &Project) -> Result<()> {
     let plan = Plan::read();
     let only = project.opts.only.as_deref();
     let chosen: Vec<&Run> = plan.run.iter().filter(|run| run.is_chosen(only)).collect();
-    let git = Git::at(&project.root);
+    let subject = Subject::of(project)?;
     let mut outcomes = read(project)?;
     let mut todo = vec![];
     for &run in &chosen {
-        if needs_run(&git, &plan, run, outcomes.get(&run.name()))? {
+        if needs_run(&subject, &plan, run, outcomes.get(&run.name()))? {
             todo.push(run);
         }
     }
     for (done, run) in todo.iter().enumerate() {
-        fail_if_uncommitted(&git, &plan, run)?;
+        fail_if_uncommitted(&subject.git, &plan, run)?;
         let left = left(&todo[done..], &outcomes);
         project.ui.say(&format!("{} of {}: make {}{left}", done + 1, todo.len(), run.name()));
-        let outcome = run_one(project, &git, run)?;
+        let outcome = run_one(project, &subject, run)?;
         outcomes = read(project)?;
         outcomes.insert(run.name(), outcome);
         numbers::write(&project.root.join(RESULTS), &outcomes)?;
-        let table = table(&git, &plan, &outcomes)?;
+        let table = table(&subject, &plan, &outcomes)?;
         readme::rewrite(&project.root, "all", |_| Ok(table.clone()))?;
         update_letter(project)?;
     }
-    println!("{}", table(&git, &plan, &outcomes)?);
+    println!("{}", table(&subject, &plan, &outcomes)?);
     let failed: Vec<String> =
         chosen.iter().map(|run| run.name()).filter(|name| !outcomes[name].passed).collect();
     if !failed.is_empty() {
@@ -87,15 +111,11 @@ fn read(project: &Project) -> Result<Outcomes> {
 }
 
 /// Whether a run has not passed yet, or depends on something that has changed since.
-fn needs_run(git: &Git, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Result<bool> {
+fn needs_run(subject: &Subject, plan: &Plan, run: &Run, outcome: Option<&Outcome>) -> Result<bool> {
     match outcome {
-        Some(outcome) if outcome.passed => has_changed(git, plan, run, &outcome.commit),
+        Some(outcome) if outcome.passed => subject.has_changed(plan, run, outcome),
         _ => Ok(true),
     }
-}
-
-fn has_changed(git: &Git, plan: &Plan, run: &Run, commit: &str) -> Result<bool> {
-    Ok(!child::succeeds(git.cmd(["diff", "--quiet", commit, "--"]).args(plan.paths(run)))?)
 }
 
 /// A result belongs to a commit.
@@ -117,10 +137,10 @@ fn left(runs: &[&Run], outcomes: &Outcomes) -> String {
 }
 
 /// The verb runs by make, which builds the driver of this commit. That takes the lock.
-fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
+fn run_one(project: &Project, subject: &Subject, run: &Run) -> Result<Outcome> {
     // If somebody else has the lock, this is no result of the verb.
     drop(project.lock()?);
-    let commit = git.capture(["rev-parse", "--short=12", "HEAD"])?;
+    let commit = subject.git.capture(["rev-parse", "--short=12", "HEAD"])?;
     let start = Instant::now();
     let mut cmd = child::command("make");
     cmd.arg(&run.verb).envs(&run.set).current_dir(&project.root);
@@ -136,7 +156,8 @@ fn run_one(project: &Project, git: &Git, run: &Run) -> Result<Outcome> {
         Err(error) => (false, error.to_string()),
         Ok(ended) => ended,
     };
-    Ok(Outcome { commit, seconds: start.elapsed().as_secs(), passed, result })
+    let tree = subject.tree.clone();
+    Ok(Outcome { commit, tree, seconds: start.elapsed().as_secs(), passed, result })
 }
 
 /// The last line of the verb that is not of a table.
@@ -146,7 +167,7 @@ fn last_line(output: &str) -> &str {
     lines.find(|line| !line.is_empty() && !line.starts_with('|') && !is_makes(line)).unwrap_or_default()
 }
 
-fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
+fn table(subject: &Subject, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
     let mut table = ui::table(["make", "commit", "minutes", "passed", "changed since", "last line"]);
     for run in &plan.run {
         let name = run.name();
@@ -155,7 +176,7 @@ fn table(git: &Git, plan: &Plan, outcomes: &Outcomes) -> Result<String> {
             continue;
         };
         let yes_or_no = |is: bool| if is { "yes" } else { "no" };
-        let changed = yes_or_no(has_changed(git, plan, run, &outcome.commit)?);
+        let changed = yes_or_no(subject.has_changed(plan, run, outcome)?);
         let minutes = outcome.seconds.div_ceil(60).to_string();
         let passed = yes_or_no(outcome.passed);
         table.add_row([&name, &outcome.commit, &minutes, passed, changed, &shortened(&outcome.result)]);
@@ -179,6 +200,11 @@ mod tests {
 
     use super::*;
 
+    fn outcome(commit: &str, tree: &str) -> Outcome {
+        let [commit, tree] = [commit, tree].map(str::to_owned);
+        Outcome { commit, tree, seconds: 61, passed: true, result: String::new() }
+    }
+
     #[test]
     fn what_has_passed_runs_again_when_something_changes() {
         let dir = tempfile::tempdir().unwrap();
@@ -194,12 +220,14 @@ mod tests {
         let commit_of_run = commit("file", "a");
         let run = Run { verb: "boot".to_owned(), set: BTreeMap::new(), depends: vec!["file".to_owned()] };
         let plan = Plan { depends: vec![], written: vec![], run: vec![] };
-        let outcome =
-            |passed| Outcome { commit: commit_of_run.clone(), seconds: 1, passed, result: String::new() };
-        let needs = |passed| needs_run(&git, &plan, &run, Some(&outcome(passed))).unwrap();
-        assert!(needs_run(&git, &plan, &run, None).unwrap());
+        let subject = |tree: &str| Subject { git: Git::at(dir.path()), tree: tree.to_owned() };
+        let outcome = |passed| Outcome { passed, ..outcome(&commit_of_run, "a") };
+        let needs_on = |tree, passed| needs_run(&subject(tree), &plan, &run, Some(&outcome(passed))).unwrap();
+        let needs = |passed| needs_on("a", passed);
+        assert!(needs_run(&subject("a"), &plan, &run, None).unwrap());
         assert!(needs(false));
         assert!(!needs(true));
+        assert!(needs_on("b", true));
         commit("other", "b");
         assert!(!needs(true));
         fs::write(dir.path().join("file"), "b").unwrap();
@@ -240,8 +268,10 @@ mod tests {
             written: written.iter().map(|path| (*path).to_owned()).collect(),
             run: vec![],
         };
-        let changed =
-            |written: &[&str], depends: &[&str]| has_changed(&git, &plan(written), &run(depends), "HEAD");
+        let subject = Subject { git: Git::at(dir.path()), tree: "a".to_owned() };
+        let changed = |written: &[&str], depends: &[&str]| {
+            subject.has_changed(&plan(written), &run(depends), &outcome("HEAD", "a"))
+        };
         assert!(changed(&[], &["ci"]).unwrap());
         assert!(!changed(&["ci/*.json"], &["ci"]).unwrap());
         assert!(changed(&["ci/*.json"], &["ci", "ci/*.json"]).unwrap());
@@ -267,10 +297,9 @@ mod tests {
     fn the_time_that_is_left_is_said_if_it_is_known() {
         let plan = Plan::read();
         let runs: Vec<&Run> = plan.run.iter().take(2).collect();
-        let outcome = Outcome { commit: String::new(), seconds: 61, passed: true, result: String::new() };
-        let mut outcomes = Outcomes::from([(runs[0].name(), outcome.clone())]);
+        let mut outcomes = Outcomes::from([(runs[0].name(), outcome("", ""))]);
         assert_eq!(left(&runs, &outcomes), "");
-        outcomes.insert(runs[1].name(), outcome);
+        outcomes.insert(runs[1].name(), outcome("", ""));
         assert_eq!(left(&runs, &outcomes), ", about 3 min left");
     }
 }

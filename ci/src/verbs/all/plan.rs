@@ -157,6 +157,12 @@ mod tests {
         assert_eq!(of("test ARCH="), matrix::architectures().len());
         assert_eq!(of("boot CONFIG="), configs::chosen(&["all".to_owned()]).len());
         assert_eq!(of("boot ROUNDS="), 1);
+        for row in configs::words().iter().filter_map(|name| configs::find(name)) {
+            assert!(
+                row.verb.is_none_or(|verb| names.contains(&verb)),
+                "a row of configs.toml that nothing runs"
+            );
+        }
         let unique: BTreeSet<&String> = names.iter().collect();
         assert_eq!(unique.len(), names.len());
     }
