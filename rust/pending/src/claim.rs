@@ -20,8 +20,8 @@ use kernel::{
     tracepoint::declare_trace, //
 };
 
-/// The loader peeks at images up to this size, in bytes, only while some load is pending: the peek
-/// can cost a few percent of their own load.
+/// At images up to this size, in bytes, the loader peeks only while some load is pending. The peek
+/// can cost a few percent of the load of such an image.
 const SMALL: u64 = SZ_256K as u64;
 
 /// Ends the ownership of a request that returns `ret`.
@@ -37,13 +37,13 @@ fn end_load(owner: Owner, outcome: Outcome, ret: c_int) {
 /// The claim of a request to its name: a [`bindings::mod_claim`].
 #[repr(C, usize)]
 pub(super) enum Claim {
-    /// Nothing. C makes it, of zeroes.
+    /// No claim. C makes it: all bytes are zero.
     Nothing = 0,
-    /// The name.
+    /// The request owns the name.
     Owner(Owner),
-    /// A share in another load of the name.
+    /// The request is a duplicate of another load of the name.
     Duplicate(Duplicate),
-    /// A copy of an image that seems to have the name.
+    /// The request copies an image that seems to have the name.
     Copying(Copying),
 }
 
@@ -51,8 +51,8 @@ static_assert!(size_of::<Claim>() == size_of::<bindings::mod_claim>());
 static_assert!(align_of::<Claim>() == align_of::<bindings::mod_claim>());
 
 impl Claim {
-    /// Makes a request the owner of `name`, unless it was `refused`, or a duplicate of the load
-    /// that is.
+    /// Claims `name`: the request becomes a duplicate of the pending load of `name`. If there is
+    /// none, it becomes the owner, unless it was `refused`.
     ///
     /// # Errors
     ///
@@ -79,9 +79,10 @@ impl Claim {
         Ok(Self::Owner(Owner(owned)))
     }
 
-    /// What the name that an image seems to have says about a request, before the image is copied.
+    /// Decides about a request by the name that its image seems to have, before the image is
+    /// copied.
     ///
-    /// Returns [`None`] if it says nothing.
+    /// Returns [`None`] if the name decides nothing.
     fn at_first_sight(name: &CStr) -> Option<Result<Self>> {
         match Duplicate::of(name) {
             Ok(Some(duplicate)) => Some(Ok(Self::Duplicate(duplicate))),
@@ -92,15 +93,16 @@ impl Claim {
 
     /// Peeks at the name in an image before the image is copied.
     ///
-    /// The claim of an image without a name is nothing. Other loads decide whether there is a peek
-    /// at a small image. So the peek can make its request a duplicate, and has no other effect.
+    /// Returns [`Self::Nothing`] if the image has no name. It depends on other loads whether the
+    /// loader peeks at a small image. So this peek can make the request a duplicate, and has no
+    /// other effect.
     ///
     /// # Errors
     ///
     /// [`EEXIST`] if the module is live, and the image is large.
     fn of_image(image: &dyn Image) -> Result<Self> {
         let is_small = image.len() <= SMALL;
-        // Whoever has the lock most likely has a load pending.
+        // If the lock is taken, a load is most likely pending.
         if is_small && PENDING.try_lock().is_some_and(|pending| pending.is_empty()) {
             return Ok(Self::Nothing);
         }
@@ -123,7 +125,7 @@ impl Claim {
         }
     }
 
-    /// Puts in what the request has now, and returns how its system call goes on.
+    /// Sets the claim. Returns 0 if the system call goes on, and `-EINPROGRESS` if it is to wait.
     fn start(&mut self, claimed: Self) -> c_int {
         let is_duplicate = matches!(claimed, Self::Duplicate(_));
         *self = claimed;
@@ -171,7 +173,7 @@ pub unsafe extern "C" fn mod_claim_init() -> c_int {
     0
 }
 
-/// Peeks at the name in an image, and returns how the system call goes on.
+/// Peeks at the name in an image. Returns what [`mod_claim_memory`] returns.
 fn peek(claim: &mut Claim, image: &dyn Image) -> c_int {
     match Claim::of_image(image) {
         Ok(claimed) => claim.start(claimed),

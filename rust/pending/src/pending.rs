@@ -6,8 +6,8 @@
 //! finds its name free *owns* it: it is pending, on a list of its own, from the check of its image
 //! until the module is live, or off the module list and freed. Any other request for that name
 //! that comes in the meantime is a *duplicate*: it frees its image, sleeps until that one load is
-//! not pending any more, and returns what follows from the outcome. A load of another name, that
-//! needs a symbol of the module, waits for it as well, but comes to an end of its own.
+//! not pending any more, and returns what follows from the outcome. A load of another name that
+//! needs a symbol of the module waits for it as well, but has an outcome of its own.
 //!
 //! A load that a signal ends says nothing about the module. Its duplicates start over, and one of
 //! them becomes the owner.
