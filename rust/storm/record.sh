@@ -4,7 +4,7 @@
 #   record.sh cmdline          what to add to the kernel's command line to record a boot
 #   record.sh grub             the same, as /etc/default/grub.d/storm.cfg of Debian and Ubuntu
 #   record.sh start            records from now on, as root
-#   record.sh stop > a.trace   ends that, and prints the trace
+#   record.sh stop > a.trace   ends that, and prints the trace, as root
 
 set -e
 
@@ -25,11 +25,12 @@ initcall:initcall_finish
 
 # The fields say what a probe tells; a kernel that lacks a function does without its probe.
 # name: the look for the name, and the layout, for a kernel that has inlined the look.
-# image: the bytes of the image; name is the second, len the fourth word of struct load_info.
+# image: how long the image is: len is the fourth word of struct load_info.
 # alloc: memory for the module: before 6.10, and from 6.10 on.
 # wait: a request for a file waits for another one; the inode is the first, the completion
 #       the fourth word of struct idempotent. Before 6.11, and from 6.11 on.
 # file: its file, where the type information (BTF) tells it.
+# read: the file that is read, and its inode, from the same information.
 probes='
 p:storm/name,find_module_all,name=+0($arg1):string
 p:storm/name,module_frob_arch_sections,name=+24($arg4):string
@@ -94,5 +95,5 @@ cmdline) echo "$(parameters) kprobe_event=$(joined "$probes" ';')" ;;
 # GRUB has its own meaning for ; and $.
 grub) echo "GRUB_CMDLINE_LINUX=\"\$GRUB_CMDLINE_LINUX $(parameters) 'kprobe_event=$(joined "$probes" ';' | sed 's/\$/\\$/g')'\"" ;;
 start | stop) $1 ;;
-*) fail "say cmdline, grub, start or stop" ;;
+*) fail "say cmdline, grub, start or stop: the head of this script tells what they do" ;;
 esac

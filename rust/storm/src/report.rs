@@ -43,6 +43,7 @@ pub fn text(trace: &Trace, modules: &[Module<'_>], all: bool) -> String {
     let rows = rows(modules, all);
     let mut text = summary(trace, modules);
     text += &warnings(trace);
+    text += &of_old_kernel(trace, modules);
     if !rows.is_empty() {
         let _ = writeln!(text, "\n{}\n\n{LEGEND}", table(&rows));
     }
@@ -123,6 +124,19 @@ fn warnings(trace: &Trace) -> String {
     warn(trace.lost, "events were lost: record again with a larger trace_buf_size");
     warn(trace.partial as u64, "requests are in the trace in part, and not counted");
     text
+}
+
+/// What today's kernel would merge, if that of the trace may be too old to do so.
+fn of_old_kernel(trace: &Trace, modules: &[Module<'_>]) -> String {
+    let merged = modules.iter().flat_map(Module::merged);
+    let finit = merged.filter(|request| request.call == Call::Finit).count();
+    if finit == 0 || trace.requests.iter().any(|request| request.by_inode) {
+        return String::new();
+    }
+    format!(
+        "Note: {finit} of the requests to merge came by finit_module(), and the kernel merged none by inode.\n\
+         If it is older than 6.5, a newer one merges those for one file, without the series.\n"
+    )
 }
 
 fn table(rows: &[&Module<'_>]) -> Table {

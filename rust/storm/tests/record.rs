@@ -46,6 +46,6 @@ fn another_word_is_refused_in_one_line() {
     assert!(!output.status.success() && output.stdout.is_empty());
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
-        "record.sh: say cmdline, grub, start or stop\n"
+        "record.sh: say cmdline, grub, start or stop: the head of this script tells what they do\n"
     );
 }
