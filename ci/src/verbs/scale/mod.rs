@@ -55,10 +55,10 @@ pub fn run(project: &Project) -> Result<()> {
 fn about(plan: &Plan, project: &Project) -> BTreeMap<String, String> {
     let cpus: Vec<String> = project.opts.cpus.iter().map(u32::to_string).collect();
     let text = format!(
-        "Without the option → with it, by `make scale CPUS={}`: emulated (`{}`), rounds: {}.",
+        "Without the option → with it, by `make scale CPUS={} ROUNDS={}`: emulated (`{}`).",
         cpus.join(","),
-        plan.qemu.join(" "),
         project.opts.rounds,
+        plan.qemu.join(" "),
     );
     [("how".to_owned(), text)].into()
 }
