@@ -16,13 +16,20 @@ use super::{
 use core::mem;
 use kernel::{
     error::to_result,
-    sizes::SZ_256K,
+    sizes::{
+        SZ_16K,
+        SZ_256K, //
+    },
     tracepoint::declare_trace, //
 };
 
 /// At images up to this size, in bytes, the loader peeks only while some load is pending. The peek
-/// can cost a few percent of the load of such an image.
-const SMALL: u64 = SZ_256K as u64;
+/// can cost a few percent of the load of such an image. The check of a signature costs far more.
+const SMALL: u64 = if cfg!(CONFIG_MODULE_SIG) {
+    SZ_16K
+} else {
+    SZ_256K
+} as u64;
 
 /// Ends the ownership of a request that returns `ret`.
 fn end_load(owner: Owner, outcome: Outcome, ret: c_int) {

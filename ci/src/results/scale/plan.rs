@@ -16,6 +16,7 @@ pub struct Plan {
     pub memory_mib_per_cpu: u32,
     pub memory_mib_at_least: u32,
     pub limit_s: u64,
+    pub counted: Counted,
     #[serde(rename = "guest")]
     pub guests: BTreeMap<String, Guest>,
     pub burst: Burst,
@@ -34,6 +35,15 @@ pub struct Guest {
     pub suite: String,
     #[serde(default)]
     pub first: String,
+    #[serde(default)]
+    pub counted: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    pub qemu: Vec<String>,
+    pub parameters: String,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +117,13 @@ mod tests {
         }
         assert!(plan.guests.contains_key(&plan.burst.guest));
         assert!(plan.guests.values().all(|guest| rootfs::all().contains_key(&guest.suite)));
+    }
+
+    #[test]
+    fn a_key_says_whether_instructions_are_counted() {
+        for guest in plan().guests.values() {
+            assert_eq!(guest.key.ends_with(", counted"), guest.counted, "{}", guest.key);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::{json, Map, Value};
 use crate::guests::{qemu, supervise, verdict::PROGRESS};
 use crate::kernels::build::{stage, Kernel};
 use crate::kernels::initramfs::{DONE, UP};
-use crate::results::scale::plan::{self, Plan};
+use crate::results::scale::plan::{self, Guest, Plan};
 use crate::results::storm;
 use crate::system::{files, project::Project, rootfs, ui::Step};
 
@@ -90,15 +90,15 @@ pub struct Measured {
 }
 
 /// Boots and measures.
-pub fn run(project: &Project, parts: &Parts, (guest, archive): (&str, &Path), cpus: u32) -> Result<Measured> {
-    let name = format!("{}, {}", plan::key(&parts.plan.guests[guest].key, cpus), parts.label);
-    let out = project.root.join(format!("build/results/scale-{guest}-{cpus}-{}", parts.label));
+pub fn run(project: &Project, parts: &Parts, (name, archive): (&str, &Path), cpus: u32) -> Result<Measured> {
+    let guest = &parts.plan.guests[name];
+    let out = project.root.join(format!("build/results/scale-{name}-{cpus}-{}", parts.label));
     files::empty(&out)?;
-    project.ui.step(&name, |step| {
-        let init = init(&script(parts.plan, guest, cpus));
+    project.ui.step(&format!("{}, {}", plan::key(&guest.key, cpus), parts.label), |step| {
+        let init = init(&script(parts.plan, (name, guest), cpus));
         let initrd = out.join("initrd");
         rootfs::join(&initrd, &[archive, &ours(project, step, parts, &out, &init)?])?;
-        let mut command = command(parts, &initrd, &out, cpus);
+        let mut command = command(parts, guest, (&initrd, &out), cpus);
         supervise::save_command(project, step, &qemu::quoted(&command)?)?;
         let limit = Duration::from_secs(parts.plan.limit_s);
         let verdict = supervise::run(step, &mut command, &format!("scale {}", parts.label), limit)?.verdict;
@@ -107,14 +107,14 @@ pub fn run(project: &Project, parts: &Parts, (guest, archive): (&str, &Path), cp
         let requests = storm::json(project, step, &out.join("trace"))?;
         let coldplug = merged(&read(&out.join("coldplug.json"))?, &requests)?;
         step.note(format!("{} requests, {} ms", coldplug["requests"], coldplug["wall_ms"]));
-        let burst = (guest == parts.plan.burst.guest).then(|| burst(&out)).transpose()?;
+        let burst = (name == parts.plan.burst.guest).then(|| burst(&out)).transpose()?;
         Ok(Measured { coldplug, burst })
     })
 }
 
-fn script(plan: &Plan, guest: &str, cpus: u32) -> String {
-    let mut script = COLDPLUG.replace("{FIRST}", &plan.guests[guest].first);
-    if guest == plan.burst.guest {
+fn script(plan: &Plan, (name, guest): (&str, &Guest), cpus: u32) -> String {
+    let mut script = COLDPLUG.replace("{FIRST}", &guest.first);
+    if name == plan.burst.guest {
         let command = plan.burst.command.replacen("burst ", &format!("burst --requests={cpus} "), 1);
         script += &format!("echo '{PROGRESS}burst' > /dev/kmsg\ncd /\n{CLOCK}");
         script += &format!("{command} > /results/burst.json || exit\n{CLOCK}");
@@ -142,10 +142,16 @@ fn ours(project: &Project, step: &mut Step, parts: &Parts, out: &Path, init: &st
     Ok(archive)
 }
 
-fn command(Parts { plan, kernel, .. }: &Parts, initrd: &Path, out: &Path, cpus: u32) -> Command {
+fn command(parts: &Parts, guest: &Guest, (initrd, out): (&Path, &Path), cpus: u32) -> Command {
+    let Parts { plan, kernel, .. } = parts;
     let (smp, memory) = (cpus.to_string(), format!("{}M", plan.memory_mib(cpus)));
-    let options: Vec<&str> = plan.qemu.iter().map(String::as_str).chain(["-smp", &smp]).collect();
-    let mut qemu = qemu::machine(kernel, initrd, (&options, &memory), "rdinit=/init profile=2");
+    let mut parameters = "rdinit=/init profile=2".to_owned();
+    let mut options: Vec<&str> = plan.qemu.iter().map(String::as_str).chain(["-smp", &smp]).collect();
+    if guest.counted {
+        options.extend(plan.counted.qemu.iter().map(String::as_str));
+        parameters += &format!(" {}", plan.counted.parameters);
+    }
+    let mut qemu = qemu::machine(kernel, initrd, (&options, &memory), &parameters);
     let out = out.display();
     qemu.arg("-virtfs").arg(format!("local,path={out},mount_tag={RESULTS},security_model=none"));
     qemu
@@ -208,17 +214,17 @@ fn flatten(name: &str, value: &Value, all: &mut Map<String, Value>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::scale::plan::Guest;
     use crate::system::child;
 
     #[test]
     fn the_scripts_are_such_for_a_shell() {
         let plan = plan::plan();
-        for (guest, Guest { first, .. }) in &plan.guests {
-            let init = init(&script(&plan, guest, 64));
+        for (name, guest) in &plan.guests {
+            let init = init(&script(&plan, (name, guest), 64));
+            let first = &guest.first;
             assert!(child::succeeds(child::command("sh").args(["-n", "-c", &init])).unwrap(), "{init}");
             assert!(!init.contains("{SCRIPT}") && init.contains(UP) && init.contains(first), "{init}");
-            assert_eq!(init.contains("burst --requests=64 --json"), *guest == plan.burst.guest, "{init}");
+            assert_eq!(init.contains("burst --requests=64 --json"), *name == plan.burst.guest, "{init}");
         }
     }
 

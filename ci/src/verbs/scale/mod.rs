@@ -29,9 +29,12 @@ pub fn run(project: &Project) -> Result<()> {
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SCALE))?;
     let programs = guest::programs(project)?;
     let mut results = Results { about: about(&plan, project), ..Results::default() };
-    for _ in 0..project.opts.rounds {
+    for round in 0..project.opts.rounds {
         for cpus in &project.opts.cpus {
-            for (name, archive) in &archives {
+            // Instructions are counted once.
+            for (name, archive) in
+                archives.iter().filter(|(name, _)| round == 0 || !plan.guests[*name].counted)
+            {
                 for (label, variant) in COMPARED.into_iter().zip(SCALE) {
                     let (kernel, programs) = (&kernels[variant], &*programs);
                     let parts = Parts { plan: &plan, kernel, label, programs };
