@@ -13,6 +13,9 @@ use crate::system::child;
 pub const CPUS: u32 = 2;
 /// Enough for 64 copies of an image, too little for a module with a huge section.
 const MEMORY: &str = "1G";
+/// The guest's clock advances by one nanosecond for each instruction of all CPUs together. It skips
+/// the time when all are idle.
+pub const COUNTED: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 /// The kernel runs the suites of KUnit while it boots.
 pub const TESTS: &str = "kunit.enable=1 kunit.autorun=1";
 

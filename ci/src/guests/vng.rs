@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{bail, Context, Result};
 
-use crate::guests::{supervise, verdict::Verdict};
+use crate::guests::{qemu, supervise, verdict::Verdict};
 use crate::kernels::build::Kernel;
 use crate::kernels::initramfs::{DONE, UP};
 use crate::system::{child, files, project::Project, tools::Tools, ui::Step};
@@ -19,11 +19,13 @@ const WORK: &str = "/run/work";
 pub const OUT: &str = "/tmp/out";
 /// More than a small machine has, as on the large ones that the series is for.
 pub const CPUS: u32 = 8;
-/// Options of virtme-ng: the guest's clock counts instructions, one for each nanosecond. For one
-/// CPU.
-pub const EXACT: [&str; 2] = ["--disable-kvm", "--qemu-opts=-icount shift=0,sleep=off"];
 /// The verdict on a guest that was killed because it did not come up.
 const HUNG: &str = "hang in boot";
+
+/// Options of virtme-ng with which the guest's clock counts instructions, for one CPU.
+pub fn exact() -> Vec<String> {
+    vec!["--disable-kvm".to_owned(), format!("--qemu-opts={}", qemu::COUNTED.join(" "))]
+}
 
 /// What the guest is to do: a shell script, run in a copy of the kernel's stage folder.
 pub struct Guest<'a> {

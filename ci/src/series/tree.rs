@@ -259,6 +259,12 @@ pub fn committed(project: &Project) -> Result<Git> {
     Ok(git)
 }
 
+/// The same, made or brought up to `patches/` first.
+pub fn current(project: &Project) -> Result<Git> {
+    ensure(project)?;
+    committed(project)
+}
+
 /// Removes the trees, if nothing is lost by it.
 pub fn remove(project: &Project) -> Result<()> {
     for entry in fs::read_dir(&project.root)? {

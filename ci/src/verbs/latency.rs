@@ -12,7 +12,7 @@ use anyhow::{bail, ensure, Context, Result};
 use guest::report::Detailed;
 use serde::{Deserialize, Serialize};
 
-use crate::guests::vng::{self, Guest, EXACT, OUT};
+use crate::guests::vng::{self, Guest, OUT};
 use crate::kernels::build::{self, Kernel};
 use crate::kernels::toolchain;
 use crate::results::{numbers, readme};
@@ -130,7 +130,7 @@ fn measure(
         script: format!("out={OUT} all='{}'\n{SCRIPT}", all.join(" ")),
         limit: LIMIT,
         out: project.root.join(format!("build/results/latency-{option}")),
-        options: EXACT.map(str::to_owned).to_vec(),
+        options: vng::exact(),
     };
     project.ui.step(&format!("latency, option {option}"), |step| {
         vng::run_clean(project, tools, step, &guest)?;

@@ -34,8 +34,7 @@ struct Mail {
 }
 
 pub fn run(project: &Project) -> Result<()> {
-    tree::ensure(project)?;
-    let git = tree::committed(project)?;
+    let git = tree::current(project)?;
     stamps::fail_unless_tested(project, &git)?;
     stamps::fail_unless_checked(project, &git)?;
     if letter::outdated(project, &git)?.is_some() {

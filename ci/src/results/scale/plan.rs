@@ -16,7 +16,7 @@ pub struct Plan {
     pub memory_mib_per_cpu: u32,
     pub memory_mib_at_least: u32,
     pub limit_s: u64,
-    pub counted: Counted,
+    pub counted_parameters: String,
     #[serde(rename = "guest")]
     pub guests: BTreeMap<String, Guest>,
     pub burst: Burst,
@@ -37,13 +37,6 @@ pub struct Guest {
     pub first: String,
     #[serde(default)]
     pub counted: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Counted {
-    pub qemu: Vec<String>,
-    pub parameters: String,
 }
 
 #[derive(Deserialize)]

@@ -47,8 +47,7 @@ struct Subject {
 
 impl Subject {
     fn of(project: &Project) -> Result<Subject> {
-        tree::ensure(project)?;
-        let tree = tree::committed(project)?.capture(["rev-parse", "HEAD^{tree}"])?;
+        let tree = tree::current(project)?.capture(["rev-parse", "HEAD^{tree}"])?;
         Ok(Subject { git: Git::at(&project.root), tree })
     }
 
@@ -102,7 +101,7 @@ fn update_letter(project: &Project) -> Result<()> {
         return Ok(());
     }
     project.ui.step("make patches", |step| {
-        step.run(child::command("make").arg("patches").current_dir(&project.root)).map(drop)
+        step.run(child::command("make").current_dir(&project.root)).map(drop)
     })
 }
 
@@ -121,7 +120,7 @@ fn needs_run(subject: &Subject, plan: &Plan, run: &Run, outcome: Option<&Outcome
 /// A result belongs to a commit.
 fn fail_if_uncommitted(git: &Git, plan: &Plan, run: &Run) -> Result<()> {
     let mut status = git.cmd(["status", "--porcelain", "--"]);
-    if !child::capture(status.args(plan.paths(run)))?.is_empty() {
+    if !child::capture(status.args(plan.paths(run)).arg("patches"))?.is_empty() {
         bail!("what make {} depends on has changes that are in no commit: commit them first", run.name());
     }
     Ok(())
@@ -238,6 +237,12 @@ mod tests {
             .ends_with("commit them first"));
         commit("file", "b");
         assert!(needs(true));
+        fail_if_uncommitted(&git, &plan, &run).unwrap();
+        // So do the patches, of which has_changed() compares the tree.
+        fs::create_dir(dir.path().join("patches")).unwrap();
+        fs::write(dir.path().join("patches/new"), "").unwrap();
+        assert!(fail_if_uncommitted(&git, &plan, &run).is_err());
+        commit("patches/new", "c");
         fail_if_uncommitted(&git, &plan, &run).unwrap();
         // A new file counts, too.
         let run = Run { depends: vec!["folder".to_owned()], ..run };

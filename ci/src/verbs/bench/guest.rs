@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Deserializer, Value};
 
-use crate::guests::vng::{self, Guest, CPUS, EXACT, OUT};
+use crate::guests::vng::{self, Guest, CPUS, OUT};
 use crate::kernels::build::Kernel;
 use crate::results::bench::{
     plan::{Measurement, Plan},
@@ -72,7 +72,7 @@ pub fn run(
         script: script(plan, list),
         limit: LIMIT,
         out,
-        options: if exact { EXACT.map(str::to_owned).to_vec() } else { vec![] },
+        options: if exact { vng::exact() } else { vec![] },
     };
     project.ui.step(&format!("{what} {label}"), |step| {
         vng::run_clean(project, tools, step, &guest)?;

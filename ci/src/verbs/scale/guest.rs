@@ -90,8 +90,12 @@ pub struct Measured {
 }
 
 /// Boots and measures.
-pub fn run(project: &Project, parts: &Parts, (name, archive): (&str, &Path), cpus: u32) -> Result<Measured> {
-    let guest = &parts.plan.guests[name];
+pub fn run(
+    project: &Project,
+    parts: &Parts,
+    (name, guest, archive): (&str, &Guest, &Path),
+    cpus: u32,
+) -> Result<Measured> {
     let out = project.root.join(format!("build/results/scale-{name}-{cpus}-{}", parts.label));
     files::empty(&out)?;
     project.ui.step(&format!("{}, {}", plan::key(&guest.key, cpus), parts.label), |step| {
@@ -148,8 +152,8 @@ fn command(parts: &Parts, guest: &Guest, (initrd, out): (&Path, &Path), cpus: u3
     let mut parameters = "rdinit=/init profile=2".to_owned();
     let mut options: Vec<&str> = plan.qemu.iter().map(String::as_str).chain(["-smp", &smp]).collect();
     if guest.counted {
-        options.extend(plan.counted.qemu.iter().map(String::as_str));
-        parameters += &format!(" {}", plan.counted.parameters);
+        options.extend(qemu::COUNTED);
+        parameters += &format!(" {}", plan.counted_parameters);
     }
     let mut qemu = qemu::machine(kernel, initrd, (&options, &memory), &parameters);
     let out = out.display();

@@ -23,23 +23,21 @@ pub fn run(project: &Project) -> Result<()> {
     let plan = plan::plan();
     let chosen = matrix::chosen(&project.opts)?;
     let arch = chosen.with_vng()?;
-    let archives =
-        plan.guests.iter().map(|(name, guest)| Ok((name, rootfs::archive(project, &guest.suite)?)));
-    let archives = archives.collect::<Result<Vec<_>>>()?;
+    let guests =
+        plan.guests.iter().map(|(name, guest)| Ok((name, guest, rootfs::archive(project, &guest.suite)?)));
+    let guests = guests.collect::<Result<Vec<_>>>()?;
     let kernels = build::ensure(project, tools, tree, &arch.with_kernels(&SCALE))?;
     let programs = guest::programs(project)?;
     let mut results = Results { about: about(&plan, project), ..Results::default() };
     for round in 0..project.opts.rounds {
         for cpus in &project.opts.cpus {
-            // Instructions are counted once.
-            for (name, archive) in
-                archives.iter().filter(|(name, _)| round == 0 || !plan.guests[*name].counted)
-            {
+            for (name, guest, archive) in guests.iter().filter(|(_, guest, _)| round == 0 || !guest.counted) {
                 for (label, variant) in COMPARED.into_iter().zip(SCALE) {
                     let (kernel, programs) = (&kernels[variant], &*programs);
                     let parts = Parts { plan: &plan, kernel, label, programs };
-                    let Measured { coldplug, burst } = guest::run(project, &parts, (name, archive), *cpus)?;
-                    results.add(label, &plan::key(&plan.guests[*name].key, *cpus), coldplug);
+                    let Measured { coldplug, burst } =
+                        guest::run(project, &parts, (name, guest, archive), *cpus)?;
+                    results.add(label, &plan::key(&guest.key, *cpus), coldplug);
                     if let Some(burst) = burst {
                         results.add(label, &plan::key(&plan.burst.key, *cpus), burst);
                     }
