@@ -101,7 +101,7 @@ fn update_letter(project: &Project) -> Result<()> {
         return Ok(());
     }
     project.ui.step("make patches", |step| {
-        step.run(child::command("make").current_dir(&project.root)).map(drop)
+        step.run(child::command("make").arg("patches").current_dir(&project.root)).map(drop)
     })
 }
 
